@@ -2,6 +2,13 @@
 //! from an `MlServiceRole` in the tenant's namespace, within what an `MlServiceRoleClass` allows.
 
 pub mod api;
+pub mod aws;
 pub mod cli;
+pub mod cluster;
+pub mod controller;
+pub mod guard;
+pub mod iam;
+pub mod plan;
 pub mod run;
+pub mod server;
 pub mod telemetry;
