@@ -1,0 +1,8 @@
+//! The AWS edge: performs calls to IAM and STS, and reports faithfully what came of them.
+//!
+//! It decides nothing. What an error means for a role is the controller's business; whether a call
+//! is made at all, the plan's. `IamApi` is the whole of IAM that the rest of the crate knows.
+
+pub mod error;
+
+pub use error::{AwsError, ErrorClass};
