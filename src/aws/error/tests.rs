@@ -91,7 +91,7 @@ fn an_answer_without_a_code_gets_one_of_ours_and_says_its_status() {
     let error = classify("GetRole", None, "", Some(502));
     assert_eq!(
         error.to_string(),
-        "GetRole: UnreadableAnswer: HTTP 502 with a body that is not an AWS answer"
+        "GetRole: UnreadableAnswer: HTTP 502 without a complete answer of AWS"
     );
     assert_eq!(
         classify("GetRole", None, "", None).code,

@@ -17,7 +17,7 @@ const REQUEST: &str = "request";
 
 pub(super) fn describe_unreadable(http_status: Option<u16>) -> String {
     match http_status {
-        Some(status) => format!("HTTP {status} with a body that is not an AWS answer"),
+        Some(status) => format!("HTTP {status} without a complete answer of AWS"),
         None => String::from("no answer came"),
     }
 }
