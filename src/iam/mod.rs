@@ -5,7 +5,9 @@
 //! not know what this operator's users may ask for (`guard`), nor which calls make it so (`plan`).
 
 pub mod arn;
+pub mod document;
 pub mod name;
+pub mod quota;
 pub mod role;
 
 /// Serializes a type as its `Display` text and reads it back through `FromStr`, so that a value
