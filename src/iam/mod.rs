@@ -9,6 +9,7 @@ pub mod document;
 pub mod name;
 pub mod quota;
 pub mod role;
+pub mod tags;
 
 /// Serializes a type as its `Display` text and reads it back through `FromStr`, so that a value
 /// that was deserialized has passed the same checks as one that was parsed.
