@@ -6,6 +6,7 @@
 
 pub mod arn;
 pub mod document;
+pub mod equivalence;
 pub mod name;
 pub mod quota;
 pub mod role;
