@@ -11,6 +11,7 @@ pub mod name;
 pub mod quota;
 pub mod role;
 pub mod tags;
+pub mod trust;
 
 /// Serializes a type as its `Display` text and reads it back through `FromStr`, so that a value
 /// that was deserialized has passed the same checks as one that was parsed.
