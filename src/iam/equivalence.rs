@@ -8,9 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{
-    Effect, PolicyDocument, Principal, PrincipalType, Scope, Statement, Version, decode,
-};
+use super::document::{Effect, PolicyDocument, Principal, PrincipalType, Scope, Statement, Version, decode};
 
 #[cfg(test)]
 mod tests;
@@ -60,11 +58,7 @@ enum CanonicalPrincipal {
 
 impl CanonicalDocument {
     fn of(document: &PolicyDocument) -> Self {
-        let mut statements: Vec<_> = document
-            .statements
-            .iter()
-            .map(CanonicalStatement::of)
-            .collect();
+        let mut statements: Vec<_> = document.statements.iter().map(CanonicalStatement::of).collect();
         statements.sort();
         CanonicalDocument {
             version: document.version.unwrap_or(Version::V2008),

@@ -48,14 +48,8 @@ pub enum TagError {
         length: usize,
         limit: usize,
     },
-    #[error(
-        "the {what} {text:?} contains {found:?}; use letters, digits, spaces and _.:/=+-@ only"
-    )]
-    Character {
-        what: String,
-        text: String,
-        found: char,
-    },
+    #[error("the {what} {text:?} contains {found:?}; use letters, digits, spaces and _.:/=+-@ only")]
+    Character { what: String, text: String, found: char },
 }
 
 /// Whether IAM takes the two for the same key (IAM user guide, "Tags for IAM resources": keys are
@@ -104,11 +98,7 @@ pub fn check(key: &str, value: &str) -> Result<(), TagError> {
         return Err(TagError::SystemKey(key.to_owned()));
     }
     check_text("tag key", key, MAX_KEY_LENGTH)?;
-    check_text(
-        &format!("value of the tag {key:?},"),
-        value,
-        MAX_VALUE_LENGTH,
-    )
+    check_text(&format!("value of the tag {key:?},"), value, MAX_VALUE_LENGTH)
 }
 
 fn check_text(what: &str, text: &str, limit: usize) -> Result<(), TagError> {

@@ -114,21 +114,16 @@ impl TrustPolicy {
     fn subjects(&self) -> BTreeSet<Subject> {
         let federated = self.issuers.iter().flat_map(|issuer| {
             let provider = OidcProviderArn::new(&self.partition, &self.account, issuer).to_string();
-            self.service_accounts
-                .iter()
-                .map(move |name| Subject::Federated {
-                    provider: provider.clone(),
-                    audience: self.audience.clone(),
-                    sub: format!("system:serviceaccount:{}:{name}", self.namespace),
-                })
+            self.service_accounts.iter().map(move |name| Subject::Federated {
+                provider: provider.clone(),
+                audience: self.audience.clone(),
+                sub: format!("system:serviceaccount:{}:{name}", self.namespace),
+            })
         });
-        let services = self
-            .trusted_services
-            .iter()
-            .map(|service| Subject::Service {
-                service: service.clone(),
-                source_account: self.account.to_string(),
-            });
+        let services = self.trusted_services.iter().map(|service| Subject::Service {
+            service: service.clone(),
+            source_account: self.account.to_string(),
+        });
         federated.chain(services).collect()
     }
 }
@@ -153,10 +148,7 @@ fn document_of(subjects: &BTreeSet<Subject>) -> PolicyDocument {
                 service,
                 source_account,
             } => {
-                services
-                    .entry(source_account)
-                    .or_default()
-                    .push(service.clone());
+                services.entry(source_account).or_default().push(service.clone());
             }
         }
     }
@@ -197,21 +189,12 @@ fn nobody() -> Statement {
     statement(
         Effect::Deny,
         Principal::Everyone,
-        &[
-            ASSUME_ROLE,
-            ASSUME_ROLE_WITH_SAML,
-            ASSUME_ROLE_WITH_WEB_IDENTITY,
-        ],
+        &[ASSUME_ROLE, ASSUME_ROLE_WITH_SAML, ASSUME_ROLE_WITH_WEB_IDENTITY],
         Condition::new(),
     )
 }
 
-fn statement(
-    effect: Effect,
-    principal: Principal,
-    actions: &[&str],
-    condition: Condition,
-) -> Statement {
+fn statement(effect: Effect, principal: Principal, actions: &[&str], condition: Condition) -> Statement {
     Statement {
         sid: None,
         effect,
@@ -233,9 +216,7 @@ fn string_equals<const N: usize>(keys: [(String, Vec<String>); N]) -> Condition 
 
 /// `arn:P:iam::ACCOUNT:oidc-provider/ISSUER` is about `ISSUER`.
 fn issuer_of(provider: &str) -> Option<&str> {
-    provider
-        .split_once(":oidc-provider/")
-        .map(|(_, issuer)| issuer)
+    provider.split_once(":oidc-provider/").map(|(_, issuer)| issuer)
 }
 
 /// Whom a document lets in, as far as that can be said for certain.
@@ -356,11 +337,6 @@ fn only_string_equals(condition: &Condition) -> Option<&BTreeMap<String, Vec<Str
 /// The values of a condition key, when each stands for itself: with a policy variable in it, a
 /// value stands for something that isn't known here.
 fn values_of<'a>(keys: &'a BTreeMap<String, Vec<String>>, key: &str) -> Option<&'a [String]> {
-    let (_, values) = keys
-        .iter()
-        .find(|(found, _)| found.eq_ignore_ascii_case(key))?;
-    values
-        .iter()
-        .all(|value| !value.contains("${"))
-        .then_some(values)
+    let (_, values) = keys.iter().find(|(found, _)| found.eq_ignore_ascii_case(key))?;
+    values.iter().all(|value| !value.contains("${")).then_some(values)
 }

@@ -92,14 +92,7 @@ fn an_account_id_is_twelve_digits() {
 
 #[test]
 fn partitions_are_known_by_their_shape() {
-    for text in [
-        "aws",
-        "aws-cn",
-        "aws-us-gov",
-        "aws-iso",
-        "aws-iso-b",
-        "aws-eusc",
-    ] {
+    for text in ["aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-eusc"] {
         assert_eq!(text.parse::<Partition>().unwrap().as_str(), text);
     }
     for text in [
@@ -111,16 +104,12 @@ fn partitions_are_known_by_their_shape() {
 
 #[test]
 fn aws_managed_and_customer_managed_policies_are_told_apart() {
-    let aws: PolicyArn = "arn:aws:iam::aws:policy/service-role/AmazonX"
-        .parse()
-        .unwrap();
+    let aws: PolicyArn = "arn:aws:iam::aws:policy/service-role/AmazonX".parse().unwrap();
     assert!(aws.is_aws_managed());
     assert_eq!(aws.account(), None);
     assert_eq!(aws.partition().as_str(), "aws");
 
-    let customer: PolicyArn = "arn:aws-us-gov:iam::012345678901:policy/ml/data"
-        .parse()
-        .unwrap();
+    let customer: PolicyArn = "arn:aws-us-gov:iam::012345678901:policy/ml/data".parse().unwrap();
     assert!(!customer.is_aws_managed());
     assert_eq!(customer.account(), Some(&account()));
     assert_eq!(
@@ -217,15 +206,9 @@ fn an_issuer_has_at_most_255_characters() {
 #[test]
 fn the_partition_is_read_from_any_callers_arn() {
     for (arn, partition) in [
-        (
-            "arn:aws:sts::012345678901:assumed-role/operator/session",
-            "aws",
-        ),
+        ("arn:aws:sts::012345678901:assumed-role/operator/session", "aws"),
         ("arn:aws-cn:iam::012345678901:user/admin", "aws-cn"),
-        (
-            "arn:aws-us-gov:sts::012345678901:federated-user/me",
-            "aws-us-gov",
-        ),
+        ("arn:aws-us-gov:sts::012345678901:federated-user/me", "aws-us-gov"),
         ("arn:aws:iam::012345678901:root", "aws"),
         ("arn:aws:eks:eu-west-1:012345678901:cluster/a:b", "aws"),
     ] {

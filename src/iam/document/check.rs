@@ -33,8 +33,7 @@ pub fn check(document: &PolicyDocument, kind: Kind) -> Result<()> {
         .within("Version"));
     }
     for (index, statement) in document.statements.iter().enumerate() {
-        check_statement(statement, kind)
-            .map_err(|error| error.in_statement(index, statement.sid()))?;
+        check_statement(statement, kind).map_err(|error| error.in_statement(index, statement.sid()))?;
     }
     Ok(())
 }
@@ -297,11 +296,7 @@ fn is_operator(operator: &str) -> bool {
         .iter()
         .find_map(|quantifier| operator.strip_prefix(quantifier))
         .unwrap_or(&operator);
-    let known = |name: &str| {
-        OPERATORS
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(name))
-    };
+    let known = |name: &str| OPERATORS.iter().any(|known| known.eq_ignore_ascii_case(name));
     // Null asks whether a key exists, so it alone has no IfExists.
     known(operator)
         || operator

@@ -6,9 +6,7 @@ use serde_json::Value;
 
 use super::error::{DocumentError, quoted};
 use super::json::Json;
-use super::{
-    Condition, Effect, PolicyDocument, Principal, PrincipalType, Scope, Statement, Version,
-};
+use super::{Condition, Effect, PolicyDocument, Principal, PrincipalType, Scope, Statement, Version};
 
 type Result<T> = std::result::Result<T, DocumentError>;
 
@@ -71,9 +69,7 @@ fn document(json: Json) -> Result<PolicyDocument> {
             ));
         }
         Some(Json::List(items)) if items.is_empty() => {
-            return Err(
-                DocumentError::new("the list is empty", "add a statement").within("Statement")
-            );
+            return Err(DocumentError::new("the list is empty", "add a statement").within("Statement"));
         }
         Some(Json::List(items)) => items,
         Some(single) => vec![single],
@@ -124,15 +120,13 @@ fn refuse_duplicate_sids(statements: &[Statement]) -> Result<()> {
 fn statement(json: Json) -> Result<Statement> {
     let mut elements = Elements::of(json, STATEMENT_ELEMENTS)?;
     let sid = elements.read("Sid", sid)?.flatten();
-    let (effect, misspelt_effect) = elements.read("Effect", effect)?.ok_or_else(|| {
-        DocumentError::new("the element Effect is missing", "add \"Allow\" or \"Deny\"")
-    })?;
+    let (effect, misspelt_effect) = elements
+        .read("Effect", effect)?
+        .ok_or_else(|| DocumentError::new("the element Effect is missing", "add \"Allow\" or \"Deny\""))?;
     let principal = elements.read_scope("Principal", "NotPrincipal", principal)?;
     let action = elements
         .read_scope("Action", "NotAction", texts)?
-        .ok_or_else(|| {
-            DocumentError::new("it has neither Action nor NotAction", "add one of them")
-        })?;
+        .ok_or_else(|| DocumentError::new("it has neither Action nor NotAction", "add one of them"))?;
     let resource = elements.read_scope("Resource", "NotResource", texts)?;
     let condition = elements.read("Condition", condition)?.unwrap_or_default();
     Ok(Statement {
@@ -208,10 +202,7 @@ fn object(json: Json) -> Result<Vec<(String, Json)>> {
         check_characters(key)?;
         if !seen.insert(key.to_ascii_lowercase()) {
             return Err(DocumentError::new(
-                format!(
-                    "the key {} occurs twice, if only in another case",
-                    quoted(key)
-                ),
+                format!("the key {} occurs twice, if only in another case", quoted(key)),
                 "merge the two, or remove one of them",
             ));
         }
@@ -228,11 +219,7 @@ fn check_characters(text: &str) -> Result<()> {
     match text.chars().find(|&c| !allowed(c)) {
         None => Ok(()),
         Some(found) => Err(DocumentError::new(
-            format!(
-                "{} contains {found:?} (U+{:04X})",
-                quoted(text),
-                u32::from(found)
-            ),
+            format!("{} contains {found:?} (U+{:04X})", quoted(text), u32::from(found)),
             "use only U+0020 to U+00FF, the characters that IAM allows in policies",
         )),
     }
@@ -308,18 +295,13 @@ fn principal(json: Json) -> Result<Principal> {
     match json {
         Json::Text(text) if text == "*" => Ok(Principal::Everyone),
         Json::Text(text) => Err(DocumentError::new(
-            format!(
-                "{} does not say what kind of principal it is",
-                quoted(&text)
-            ),
+            format!("{} does not say what kind of principal it is", quoted(&text)),
             format!("write {WANTED}"),
         )),
         Json::Object(_) => {
             let mut principals = BTreeMap::new();
             for (key, value) in object(json)? {
-                let kind = PrincipalType::ALL
-                    .into_iter()
-                    .find(|kind| kind.as_str() == key);
+                let kind = PrincipalType::ALL.into_iter().find(|kind| kind.as_str() == key);
                 let kind = kind.ok_or_else(|| {
                     let known = PrincipalType::ALL.map(PrincipalType::as_str).join(", ");
                     DocumentError::new(
@@ -331,10 +313,7 @@ fn principal(json: Json) -> Result<Principal> {
                 principals.insert(kind, values);
             }
             if principals.is_empty() {
-                return Err(DocumentError::new(
-                    "it names nobody",
-                    format!("write {WANTED}"),
-                ));
+                return Err(DocumentError::new("it names nobody", format!("write {WANTED}")));
             }
             Ok(Principal::Of(principals))
         }

@@ -54,10 +54,7 @@ impl Serialize for Statement {
         }
         map.serialize_entry("Effect", effect.as_str())?;
         if let Some(principal) = principal {
-            map.serialize_entry(
-                principal.element("Principal", "NotPrincipal"),
-                principal.value(),
-            )?;
+            map.serialize_entry(principal.element("Principal", "NotPrincipal"), principal.value())?;
         }
         serialize_list(&mut map, action, "Action", "NotAction")?;
         if let Some(resource) = resource {
@@ -86,10 +83,7 @@ fn serialize_list<M: SerializeMap>(
     only: &'static str,
     all_except: &'static str,
 ) -> Result<(), M::Error> {
-    map.serialize_entry(
-        scope.element(only, all_except),
-        &ScalarOrList(scope.value()),
-    )
+    map.serialize_entry(scope.element(only, all_except), &ScalarOrList(scope.value()))
 }
 
 impl Serialize for Principal {

@@ -30,9 +30,7 @@ fn same_element(element: &str, one: Value, other: Value) -> bool {
 }
 
 fn same_principal(effect: &str, element: &str, one: Value, other: Value) -> bool {
-    let with = |value: Value| {
-        document(json!({"Effect": effect, element: value, "Action": "sts:AssumeRole"}))
-    };
+    let with = |value: Value| document(json!({"Effect": effect, element: value, "Action": "sts:AssumeRole"}));
     same(&with(one), &with(other))
 }
 
@@ -54,11 +52,7 @@ fn a_scalar_is_a_list_of_one() {
 
 #[test]
 fn lists_are_sets() {
-    assert!(same_element(
-        "Resource",
-        json!(["a", "b"]),
-        json!(["b", "a"])
-    ));
+    assert!(same_element("Resource", json!(["a", "b"]), json!(["b", "a"])));
     assert!(same_element(
         "Resource",
         json!(["a", "b", "a"]),
@@ -138,8 +132,7 @@ fn an_element_is_not_its_negation() {
         ("Principal", "NotPrincipal"),
     ] {
         let with = |element: &str| {
-            let mut statement =
-                json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Principal": "*"});
+            let mut statement = json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Principal": "*"});
             let statement = statement.as_object_mut().unwrap();
             let value = statement.remove(element.trim_start_matches("Not")).unwrap();
             statement.insert(element.to_owned(), value);
@@ -257,10 +250,7 @@ fn everyone_is_nothing_else() {
         json!({"Federated": "*"}),
         Value::Null,
     ] {
-        assert!(
-            !same_element("Principal", json!("*"), other.clone()),
-            "{other}"
-        );
+        assert!(!same_element("Principal", json!("*"), other.clone()), "{other}");
     }
 }
 
@@ -270,10 +260,7 @@ fn statements_are_a_multiset() {
     let b = json!({"Effect": "Allow", "Action": "s3:B", "Resource": "*"});
     assert!(same(&document(json!([a, b])), &document(json!([b, a]))));
     assert!(same(&document(json!([a])), &document(a.clone())));
-    assert!(!same(
-        &document(json!([a, a, b])),
-        &document(json!([a, b, b]))
-    ));
+    assert!(!same(&document(json!([a, a, b])), &document(json!([a, b, b]))));
     assert!(!same(&document(json!([a, a])), &document(json!([a]))));
     assert!(!same(&document(json!([a])), &document(json!([a, b]))));
 }
@@ -314,8 +301,8 @@ fn a_text_is_compared_encoded_or_not_and_is_different_when_it_can_not_be_read() 
         json!({"Effect": "Allow", "Action": "s3:A", "Resource": "a+b%20c"}),
     ));
     let plain = desired.to_json();
-    let encoded = percent_encoding::utf8_percent_encode(&plain, percent_encoding::NON_ALPHANUMERIC)
-        .to_string();
+    let encoded =
+        percent_encoding::utf8_percent_encode(&plain, percent_encoding::NON_ALPHANUMERIC).to_string();
     assert!(equivalent_text(&desired, &plain));
     assert!(equivalent_text(&desired, &encoded));
     for text in [
@@ -399,9 +386,7 @@ fn collect_values<'a>(value: &'a mut Value, leaves: &mut Vec<&'a mut String>) {
                 }
             }
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| collect_values(item, leaves)),
+        Value::Array(items) => items.iter_mut().for_each(|item| collect_values(item, leaves)),
         Value::String(text) => leaves.push(text),
         _ => {}
     }

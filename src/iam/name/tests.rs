@@ -26,9 +26,7 @@ fn a_path_is_a_slash_or_stands_between_two() {
         assert_eq!(text.parse::<RolePath>().unwrap().as_str(), text);
     }
     let too_long = format!("/{}/", "a".repeat(511));
-    for text in [
-        "", "//", "a", "/a", "a/", "/a b/", "/ä/", "/a\t/", &too_long,
-    ] {
+    for text in ["", "//", "a", "/a", "a/", "/a b/", "/ä/", "/a\t/", &too_long] {
         assert!(text.parse::<RolePath>().is_err(), "{text:?}");
     }
 }
@@ -43,10 +41,7 @@ fn the_default_path_names_cluster_and_namespace() {
 fn a_template_may_name_each_more_than_once_or_not_at_all() {
     let path = expand_path("/{namespace}/{cluster}-{namespace}/", "prod", "team-a").unwrap();
     assert_eq!(path.as_str(), "/team-a/prod-team-a/");
-    assert_eq!(
-        expand_path("/ml/", "prod", "team-a").unwrap().as_str(),
-        "/ml/"
-    );
+    assert_eq!(expand_path("/ml/", "prod", "team-a").unwrap().as_str(), "/ml/");
     assert_eq!(expand_path("/", "prod", "team-a").unwrap().as_str(), "/");
 }
 
@@ -69,10 +64,7 @@ fn a_template_with_anything_else_in_braces_is_refused() {
     }
     for template in ["/{cluster/", "/cluster}/", "/}{cluster}/", "/{cluster}}/"] {
         assert!(
-            matches!(
-                expand_path(template, "prod", "team-a"),
-                Err(NameError::Brace(_))
-            ),
+            matches!(expand_path(template, "prod", "team-a"), Err(NameError::Brace(_))),
             "{template}"
         );
     }
@@ -80,18 +72,8 @@ fn a_template_with_anything_else_in_braces_is_refused() {
 
 #[test]
 fn a_template_that_gives_no_path_or_a_pattern_is_refused() {
-    for template in [
-        "",
-        "ml/{cluster}/",
-        "/ml/{cluster}",
-        "/a b/",
-        "/ml/*/",
-        "/ml?/",
-    ] {
-        assert!(
-            expand_path(template, "prod", "team-a").is_err(),
-            "{template}"
-        );
+    for template in ["", "ml/{cluster}/", "/ml/{cluster}", "/a b/", "/ml/*/", "/ml?/"] {
+        assert!(expand_path(template, "prod", "team-a").is_err(), "{template}");
     }
 }
 
@@ -106,18 +88,9 @@ fn a_cluster_or_namespace_can_not_reach_into_another_path() {
             expand_path(DEFAULT_PATH_TEMPLATE, "prod", part).is_err(),
             "{part}"
         );
-        assert!(
-            derive_role_name("", part, "team-a", "trainer").is_err(),
-            "{part}"
-        );
-        assert!(
-            derive_role_name("", "prod", part, "trainer").is_err(),
-            "{part}"
-        );
-        assert!(
-            derive_role_name("", "prod", "team-a", part).is_err(),
-            "{part}"
-        );
+        assert!(derive_role_name("", part, "team-a", "trainer").is_err(), "{part}");
+        assert!(derive_role_name("", "prod", part, "trainer").is_err(), "{part}");
+        assert!(derive_role_name("", "prod", "team-a", part).is_err(), "{part}");
     }
 }
 

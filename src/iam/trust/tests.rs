@@ -30,10 +30,7 @@ fn policy(issuers: &[&str], service_accounts: &[&str], services: &[&str]) -> Tru
 /// The document as it is sent, only with line breaks.
 fn pretty(policy: &TrustPolicy) -> String {
     let document = policy.document();
-    assert_eq!(
-        PolicyDocument::parse(&document.to_json()).unwrap(),
-        document
-    );
+    assert_eq!(PolicyDocument::parse(&document.to_json()).unwrap(), document);
     serde_json::to_string_pretty(&document).unwrap()
 }
 
@@ -108,12 +105,8 @@ fn seventy_service_accounts_fit_the_largest_quota_and_four_the_default() {
 
 fn any_policy() -> impl Strategy<Value = TrustPolicy> {
     let some = |of: &'static [&'static str]| {
-        btree_set(select(of), 0..=of.len()).prop_map(|texts| {
-            texts
-                .into_iter()
-                .map(str::to_owned)
-                .collect::<BTreeSet<_>>()
-        })
+        btree_set(select(of), 0..=of.len())
+            .prop_map(|texts| texts.into_iter().map(str::to_owned).collect::<BTreeSet<_>>())
     };
     (
         some(&["https://a.com/id/A", "https://a.com/id/B", "https://c.com"]),
@@ -124,16 +117,14 @@ fn any_policy() -> impl Strategy<Value = TrustPolicy> {
         prop_oneof![9 => Just("012345678901"), 1 => Just("999999999999")],
     )
         .prop_map(
-            |(issuers, service_accounts, trusted_services, audience, namespace, account)| {
-                TrustPolicy {
-                    partition: "aws".parse().unwrap(),
-                    account: account.parse().unwrap(),
-                    issuers: issuers.iter().map(|url| url.parse().unwrap()).collect(),
-                    audience: audience.to_owned(),
-                    namespace: namespace.to_owned(),
-                    service_accounts,
-                    trusted_services,
-                }
+            |(issuers, service_accounts, trusted_services, audience, namespace, account)| TrustPolicy {
+                partition: "aws".parse().unwrap(),
+                account: account.parse().unwrap(),
+                issuers: issuers.iter().map(|url| url.parse().unwrap()).collect(),
+                audience: audience.to_owned(),
+                namespace: namespace.to_owned(),
+                service_accounts,
+                trusted_services,
             },
         )
 }

@@ -13,7 +13,8 @@ fn identity(element: &str, value: Value) -> Value {
 
 /// A trust policy's statement with another element, or without it.
 fn trust(element: &str, value: Value) -> Value {
-    let mut statement = json!({"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "sts:AssumeRole"});
+    let mut statement =
+        json!({"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "sts:AssumeRole"});
     set(&mut statement, element, value);
     with(statement)
 }
@@ -66,10 +67,7 @@ fn usual_documents_pass() {
             json!({"AWS": ["*", "arn:aws:iam::123456789012:role/x"]}),
         ),
         trust("Principal", json!({"Service": "pods.eks.amazonaws.com"})),
-        trust(
-            "Action",
-            json!(["sts:AssumeRole", "sts:TagSession", "STS:*"]),
-        ),
+        trust("Action", json!(["sts:AssumeRole", "sts:TagSession", "STS:*"])),
     ] {
         assert_eq!(checked(&document, Kind::Trust), Ok(()), "{document}");
     }
@@ -118,11 +116,7 @@ fn negated_elements_are_checked_too() {
         json!({"Effect": "Allow", "Action": "s3:*", "NotResource": "x"}),
     ]
     .map(|statement| checked(&with(statement), Kind::Identity).unwrap_err());
-    assert!(
-        errors[0].starts_with("statement 1, NotAction: "),
-        "{}",
-        errors[0]
-    );
+    assert!(errors[0].starts_with("statement 1, NotAction: "), "{}", errors[0]);
     assert!(
         errors[1].starts_with("statement 1, NotResource: "),
         "{}",
@@ -137,10 +131,7 @@ fn what_iam_would_refuse_in_a_trust_policy_is_refused_with_its_place() {
         trust("Resource", json!("*")),
         trust("NotResource", json!("*")),
         trust("Principal", Value::Null),
-        trust(
-            "Principal",
-            json!({"AWS": "arn:aws:iam::123456789012:role/*"}),
-        ),
+        trust("Principal", json!({"AWS": "arn:aws:iam::123456789012:role/*"})),
         trust("Principal", json!({"AWS": "AROAEXAMPLE"})),
         trust("Principal", json!({"Service": "*.amazonaws.com"})),
         trust("Principal", json!({"Federated": ""})),
@@ -168,9 +159,7 @@ fn the_statement_at_fault_is_named() {
 
 #[test]
 fn sizes_are_not_looked_at() {
-    let names: Vec<_> = (0..5_000)
-        .map(|n| format!("arn:aws:s3:::bucket-{n}"))
-        .collect();
+    let names: Vec<_> = (0..5_000).map(|n| format!("arn:aws:s3:::bucket-{n}")).collect();
     assert_eq!(
         checked(&identity("Resource", json!(names)), Kind::Identity),
         Ok(())

@@ -6,9 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
-use super::super::{
-    Condition, Effect, PolicyDocument, Principal, PrincipalType, Scope, Statement, Version,
-};
+use super::super::{Condition, Effect, PolicyDocument, Principal, PrincipalType, Scope, Statement, Version};
 
 /// Documents without Sid and Id, and with lists that hold nothing twice.
 pub(crate) fn any_document() -> impl Strategy<Value = PolicyDocument> {
@@ -29,17 +27,15 @@ fn any_statement() -> impl Strategy<Value = Statement> {
         option::of(scope(texts("arn:aws:s3:::[a-zA-Z%+é\"]{1,3}"))),
         any_condition(),
     )
-        .prop_map(
-            |(effect, principal, action, resource, condition)| Statement {
-                sid: None,
-                effect,
-                misspelt_effect: None,
-                principal,
-                action,
-                resource,
-                condition,
-            },
-        )
+        .prop_map(|(effect, principal, action, resource, condition)| Statement {
+            sid: None,
+            effect,
+            misspelt_effect: None,
+            principal,
+            action,
+            resource,
+            condition,
+        })
 }
 
 fn scope<T: std::fmt::Debug>(value: impl Strategy<Value = T>) -> impl Strategy<Value = Scope<T>> {
@@ -68,12 +64,7 @@ fn any_principal() -> impl Strategy<Value = Principal> {
 fn any_condition() -> impl Strategy<Value = Condition> {
     let values = btree_set("[a-zA-Z]{1,2}|[1-9][0-9]?|true|false", 1..3);
     let keys = btree_map(
-        select(vec![
-            "aws:SourceAccount",
-            "aws:PrincipalTag/team",
-            "s3:prefix",
-        ])
-        .prop_map(str::to_owned),
+        select(vec!["aws:SourceAccount", "aws:PrincipalTag/team", "s3:prefix"]).prop_map(str::to_owned),
         values.prop_map(|set| set.into_iter().collect()),
         1..3,
     );
@@ -156,16 +147,11 @@ fn reworded_statement(index: usize, statement: &Statement, dice: &mut Dice) -> V
     if dice.flip() {
         value.insert("Sid".to_owned(), json!(format!("S{index}")));
     }
-    value.insert(
-        "Effect".to_owned(),
-        json!(dice.recase(statement.effect.as_str())),
-    );
+    value.insert("Effect".to_owned(), json!(dice.recase(statement.effect.as_str())));
     if let Some(scope) = &statement.principal {
         let principal = match scope.value() {
             Principal::Everyone
-                if statement.effect == Effect::Allow
-                    && matches!(scope, Scope::Only(_))
-                    && dice.flip() =>
+                if statement.effect == Effect::Allow && matches!(scope, Scope::Only(_)) && dice.flip() =>
             {
                 json!({"AWS": list(&["*".to_owned()], dice)})
             }
@@ -181,17 +167,9 @@ fn reworded_statement(index: usize, statement: &Statement, dice: &mut Dice) -> V
                 })
                 .collect(),
         };
-        value.insert(
-            scope.element("Principal", "NotPrincipal").to_owned(),
-            principal,
-        );
+        value.insert(scope.element("Principal", "NotPrincipal").to_owned(), principal);
     }
-    let actions: Vec<_> = statement
-        .action
-        .value()
-        .iter()
-        .map(|a| dice.recase(a))
-        .collect();
+    let actions: Vec<_> = statement.action.value().iter().map(|a| dice.recase(a)).collect();
     value.insert(
         statement.action.element("Action", "NotAction").to_owned(),
         list(&actions, dice),

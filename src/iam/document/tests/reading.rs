@@ -43,16 +43,10 @@ fn every_element_is_read() {
         first.principal(),
         Some(&Scope::Only(Principal::Of(BTreeMap::from([
             (PrincipalType::Aws, vec!["123456789012".to_owned()]),
-            (
-                PrincipalType::Federated,
-                vec!["a".to_owned(), "b".to_owned()]
-            ),
+            (PrincipalType::Federated, vec!["a".to_owned(), "b".to_owned()]),
         ]))))
     );
-    assert_eq!(
-        first.action(),
-        &Scope::Only(vec!["s3:GetObject".to_owned()])
-    );
+    assert_eq!(first.action(), &Scope::Only(vec!["s3:GetObject".to_owned()]));
     assert_eq!(
         first.resource(),
         Some(&Scope::Only(vec!["a".to_owned(), "b".to_owned()]))
@@ -60,15 +54,9 @@ fn every_element_is_read() {
     assert_eq!(first.condition()["StringEquals"]["aws:x"], ["y"]);
     assert_eq!(second.sid(), None);
     assert_eq!(second.effect(), Effect::Deny);
-    assert_eq!(
-        second.principal(),
-        Some(&Scope::AllExcept(Principal::Everyone))
-    );
+    assert_eq!(second.principal(), Some(&Scope::AllExcept(Principal::Everyone)));
     assert_eq!(second.action(), &Scope::AllExcept(vec!["s3:*".to_owned()]));
-    assert_eq!(
-        second.resource(),
-        Some(&Scope::AllExcept(vec!["a".to_owned()]))
-    );
+    assert_eq!(second.resource(), Some(&Scope::AllExcept(vec!["a".to_owned()])));
     assert!(second.condition().is_empty());
 }
 
@@ -209,8 +197,7 @@ fn a_key_that_occurs_twice_is_refused_wherever_it_is() {
 #[test]
 fn the_second_of_two_equal_sids_is_named() {
     let statement = json!({"Sid": "ReadData", "Effect": "Allow", "Action": "s3:*"});
-    let error =
-        PolicyDocument::from_value(&json!({"Statement": [statement, statement]})).unwrap_err();
+    let error = PolicyDocument::from_value(&json!({"Statement": [statement, statement]})).unwrap_err();
     assert_eq!((error.statement(), error.element()), (Some(2), "Sid"));
     assert_eq!(error.problem(), "another statement has the same Sid");
     assert!(

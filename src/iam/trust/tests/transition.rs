@@ -53,8 +53,7 @@ fn what_means_the_same_is_the_same() {
     let current = document(&[service(SAGEMAKER), federated("a.com", &["trainer"])]);
     assert_eq!(desired().transition_from(&current), TrustTransition::Same);
     let encoded =
-        percent_encoding::utf8_percent_encode(&current, percent_encoding::NON_ALPHANUMERIC)
-            .to_string();
+        percent_encoding::utf8_percent_encode(&current, percent_encoding::NON_ALPHANUMERIC).to_string();
     assert_eq!(desired().transition_from(&encoded), TrustTransition::Same);
 }
 
@@ -76,10 +75,7 @@ fn who_is_only_added_widens_the_policy() {
 #[test]
 fn who_is_only_removed_narrows_the_policy() {
     for current in [
-        document(&[
-            federated("a.com", &["trainer", "server"]),
-            service(SAGEMAKER),
-        ]),
+        document(&[federated("a.com", &["trainer", "server"]), service(SAGEMAKER)]),
         document(&[
             federated("a.com", &["trainer"]),
             federated("b.com", &["trainer"]),
@@ -160,16 +156,12 @@ fn lookalikes() -> Vec<Value> {
         s["NotAction"] = action;
     });
     add(federated(), &|s| s["Principal"] = json!("*"));
-    add(federated(), &|s| {
-        s["Principal"]["AWS"] = json!("123456789012")
-    });
+    add(federated(), &|s| s["Principal"]["AWS"] = json!("123456789012"));
     add(federated(), &|s| {
         let provider = s["Principal"]["Federated"].clone();
         s["Principal"]["Federated"] = json!([provider, "cognito-identity.amazonaws.com"]);
     });
-    add(federated(), &|s| {
-        s["Principal"]["Federated"] = json!("a.com")
-    });
+    add(federated(), &|s| s["Principal"]["Federated"] = json!("a.com"));
     add(federated(), &|s| {
         s["Principal"]["Federated"] = json!("arn:aws:iam::012345678901:oidc-provider/b.com");
     });
@@ -208,9 +200,7 @@ fn lookalikes() -> Vec<Value> {
     add(service(), &|s| {
         s["Action"] = json!(["sts:AssumeRole", "sts:TagSession"])
     });
-    add(service(), &|s| {
-        s["Principal"]["AWS"] = json!("123456789012")
-    });
+    add(service(), &|s| s["Principal"]["AWS"] = json!("123456789012"));
     add(service(), &|s| {
         s.as_object_mut().unwrap().remove("Condition");
     });
@@ -255,7 +245,8 @@ fn nothing_stays_where_it_is_not_known_who_gets_in() {
     let ours = || federated("a.com", &["trainer"]);
     let deny = json!({"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole",
         "Condition": {"StringNotEquals": {"aws:SourceVpc": "x"}}});
-    let not_principal = json!({"Effect": "Allow", "NotPrincipal": {"AWS": "123456789012"}, "Action": "sts:AssumeRole"});
+    let not_principal =
+        json!({"Effect": "Allow", "NotPrincipal": {"AWS": "123456789012"}, "Action": "sts:AssumeRole"});
     for current in [
         "".to_owned(),
         "not json".to_owned(),
@@ -277,20 +268,14 @@ fn a_policy_that_is_to_be_closed_is_closed_first() {
     ] {
         assert_eq!(nobody.transition_from(&current), TrustTransition::Narrows);
     }
-    assert_eq!(
-        nobody.transition_from(&closed().to_json()),
-        TrustTransition::Same
-    );
+    assert_eq!(nobody.transition_from(&closed().to_json()), TrustTransition::Same);
 }
 
 #[test]
 fn the_same_trust_in_other_statements_is_only_written_anew() {
     let both = policy(&["https://a.com"], &["server", "trainer"], &[]);
     for current in [
-        document(&[
-            federated("a.com", &["server"]),
-            federated("a.com", &["trainer"]),
-        ]),
+        document(&[federated("a.com", &["server"]), federated("a.com", &["trainer"])]),
         document(&[federated("a.com", &["server", "trainer"])]).replace("2012-10-17", "2008-10-17"),
     ] {
         assert_eq!(
@@ -306,15 +291,14 @@ fn the_same_trust_in_other_statements_is_only_written_anew() {
 fn any_current() -> impl Strategy<Value = String> {
     let ours = (any_policy(), any::<u64>())
         .prop_map(|(policy, seed)| reworded(&policy.document(), &mut Dice::new(seed)).to_string());
-    let foreign =
-        (any_policy(), any::<u64>(), select(lookalikes())).prop_map(|(policy, seed, statement)| {
-            let mut document = policy.document();
-            let foreign = json!({"Version": "2012-10-17", "Statement": statement});
-            document
-                .statements
-                .extend(PolicyDocument::from_value(&foreign).unwrap().statements);
-            reworded(&document, &mut Dice::new(seed)).to_string()
-        });
+    let foreign = (any_policy(), any::<u64>(), select(lookalikes())).prop_map(|(policy, seed, statement)| {
+        let mut document = policy.document();
+        let foreign = json!({"Version": "2012-10-17", "Statement": statement});
+        document
+            .statements
+            .extend(PolicyDocument::from_value(&foreign).unwrap().statements);
+        reworded(&document, &mut Dice::new(seed)).to_string()
+    });
     prop_oneof![
         8 => ours,
         8 => foreign,
