@@ -58,7 +58,7 @@ impl Events {
             type_: Some(if event.warning { "Warning" } else { "Normal" }.to_owned()),
             ..Default::default()
         };
-        api_event.metadata.generate_name = Some(format!("{}.", reference.name.unwrap_or_default()));
+        api_event.metadata.generate_name = Some(format!("{}-", reference.name.unwrap_or_default()));
         api_event.metadata.namespace = Some(namespace.clone());
         let api: Api<ApiEvent> = Api::namespaced(self.client.clone(), &namespace);
         if let Err(error) = api.create(&PostParams::default(), &api_event).await {
