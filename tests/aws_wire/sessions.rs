@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{ProvideCredentials, future};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use mlservicerole_operator::aws::error::code;
 use mlservicerole_operator::aws::{
     AccountRef, Accounts, AssumeRole, ErrorClass, SdkAccounts, SessionError,
@@ -295,11 +295,9 @@ async fn without_credentials_nothing_is_sent() {
         let config = config(server.url())
             .await
             .into_builder()
-            .credentials_provider(
-                aws_credential_types::provider::SharedCredentialsProvider::new(Credentials(
-                    Mutex::new(Some(cause)),
-                )),
-            )
+            .credentials_provider(SharedCredentialsProvider::new(Credentials(Mutex::new(
+                Some(cause),
+            ))))
             .build();
         let accounts = SdkAccounts::from_config(&config, &short_limits());
         let error = match accounts.session(&own(None)).await.unwrap_err() {
@@ -309,6 +307,36 @@ async fn without_credentials_nothing_is_sent() {
         assert_eq!(error.code, code::CREDENTIALS_UNAVAILABLE);
         assert_eq!(error.class, class, "{error}");
         assert!(!error.ambiguous);
+        assert_eq!(server.calls().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_instance_metadata_service_that_is_closed_to_pods_is_no_outage() {
+    for (status, class) in [(403, ErrorClass::Denied), (500, ErrorClass::Transient)] {
+        let metadata = Server::start(move |_| Reply::Http(status, String::new())).await;
+        let client = aws_config::imds::Client::builder()
+            .endpoint(metadata.url())
+            .unwrap()
+            .max_attempts(1)
+            .build();
+        let provider = aws_config::imds::credentials::ImdsCredentialsProvider::builder()
+            .imds_client(client)
+            .build();
+        let server = Server::start(two_accounts).await;
+        let config = config(server.url())
+            .await
+            .into_builder()
+            .credentials_provider(SharedCredentialsProvider::new(provider))
+            .build();
+        let accounts = SdkAccounts::from_config(&config, &short_limits());
+        let error = accounts.session(&own(None)).await.unwrap_err();
+        let (SessionError::CredentialsInvalid(cause) | SessionError::Unavailable(cause)) = error
+        else {
+            panic!("{error:?}")
+        };
+        assert_eq!(cause.class, class, "{cause}");
+        assert_eq!(cause.code, code::CREDENTIALS_UNAVAILABLE);
         assert_eq!(server.calls().len(), 0);
     }
 }
