@@ -59,7 +59,7 @@ class Emulator:
 
 
 def wait_ready(process, port):
-    wait_until(lambda: answers(port) and process.listens(port), process, "no answer", READY_SECONDS)
+    wait_until(lambda: process.has(port) and answers(port), process, "no answer", READY_SECONDS)
 
 
 def answers(port):

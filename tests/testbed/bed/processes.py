@@ -18,6 +18,8 @@ from pathlib import Path
 from .settings import Failure, say
 
 GRACE_SECONDS = 10
+# LocalStack now and then closes its port at SIGTERM and then doesn't end.
+GRACE_OF = {"emulator": 2}
 POLL_SECONDS = 0.05
 
 
@@ -127,34 +129,50 @@ class Process:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(f"    {line}" for line in lines[-count:])
 
+    def has(self, port):
+        """Is the port served, and by this process? Not every program ends when it
+        can't bind, and a stranger's answer must not be taken for its own."""
+        with socket.socket() as probe:
+            probe.settimeout(5)
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return False
+        if self.listens(port):
+            return True
+        raise PortTaken(f"port {port} was free, but {self.name} did not get it")
+
     def listens(self, port):
         """Is this process the one that listens on the port? (Assumed without /proc.)"""
-        try:
-            table = Path("/proc/net/tcp").read_text().splitlines()[1:]
-            descriptors = [os.readlink(fd) for fd in Path(f"/proc/{self.pid}/fd").iterdir()]
-        except OSError:
-            return not Path("/proc/net/tcp").exists()
-        rows = (row.split() for row in table)
-        inodes = {r[9] for r in rows if r[3] == "0A" and int(r[1].split(":")[1], 16) == port}
-        return any(f"socket:[{inode}]" in descriptors for inode in inodes)
+        table = Path("/proc/net/tcp")
+        if not table.exists():
+            return True
+        rows = (row.split() for row in table.read_text().splitlines()[1:])
+        wanted = {f"socket:[{row[9]}]" for row in rows
+                  if row[3] == "0A" and int(row[1].split(":")[1], 16) == port}
+        with contextlib.suppress(FileNotFoundError):  # the process ended
+            for descriptor in Path(f"/proc/{self.pid}/fd").iterdir():
+                with contextlib.suppress(FileNotFoundError):  # it was closed just now
+                    if os.readlink(descriptor) in wanted:
+                        return True
+        return False
 
 
-def stop(processes, grace=GRACE_SECONDS):
+def stop(processes):
     """TERM, a grace, then KILL. Returns when all are gone."""
+    began = time.monotonic()
+    killed = set()
     for process in processes:
         process.signal(signal.SIGTERM)
-    deadline = time.monotonic() + grace
-    while time.monotonic() < deadline and any(p.alive() for p in processes):
-        time.sleep(POLL_SECONDS)
-    for process in processes:
-        if process.alive():
-            say(f"{process.name} (pid {process.pid}) ignored SIGTERM for {grace} s: killed")
-            process.signal(signal.SIGKILL)
-    deadline = time.monotonic() + grace
-    while any(p.alive() for p in processes):
-        if time.monotonic() > deadline:
-            left = ", ".join(f"{p.name} (pid {p.pid})" for p in processes if p.alive())
-            raise Failure(f"could not be killed: {left}")
+    while left := [process for process in processes if process.alive()]:
+        waited = time.monotonic() - began
+        for process in left:
+            grace = GRACE_OF.get(process.name, GRACE_SECONDS)
+            if waited > grace and process.pid not in killed:
+                say(f"{process.name} (pid {process.pid}) did not end within {grace} s: killed")
+                killed.add(process.pid)
+                process.signal(signal.SIGKILL)
+        if waited > 3 * GRACE_SECONDS:
+            names = ", ".join(f"{process.name} (pid {process.pid})" for process in left)
+            raise Failure(f"could not be killed: {names}")
         time.sleep(POLL_SECONDS)
 
 
