@@ -1,0 +1,109 @@
+//! The command line. Each subcommand hands over to a module of its own; nothing is decided here.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::api::crd;
+use crate::telemetry::LogFormat;
+
+/// Gives ML workloads on EKS their AWS permissions.
+#[derive(Debug, Parser)]
+#[command(name = "mlservicerole-operator", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator against the cluster of the environment (in-cluster, or KUBECONFIG).
+    Run(RunArgs),
+    /// Print the CustomResourceDefinitions as YAML.
+    Crd,
+}
+
+/// Settings of the process. AWS settings live in MlServiceRoleClass objects; AWS credentials, region and
+/// endpoint come from the SDK's standard chain.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// Name of this cluster; part of every role's path, name and ownership tags, so never change it.
+    #[arg(long, env = "MLSERVICEROLE_CLUSTER_NAME", value_parser = cluster_name)]
+    pub cluster_name: String,
+    /// Where to serve /livez and /readyz.
+    #[arg(long, env = "MLSERVICEROLE_HTTP_ADDR", default_value = "0.0.0.0:8080")]
+    pub http_addr: SocketAddr,
+    /// How often each role is read to find drift, in seconds (spread by up to a tenth).
+    #[arg(long, env = "MLSERVICEROLE_DRIFT_INTERVAL", default_value = "600", value_parser = seconds)]
+    pub drift_interval: Duration,
+    /// How long IAM may contradict itself after a write, in seconds: a role that seems to be somebody else's,
+    /// or gone right after a write, is believed only when two reads this far apart agree.
+    #[arg(long, env = "MLSERVICEROLE_CONSISTENCY_WINDOW", default_value = "30", value_parser = seconds)]
+    pub consistency_window: Duration,
+    /// Longest wait between two attempts for one object that keeps failing, in seconds.
+    #[arg(long, env = "MLSERVICEROLE_MAX_BACKOFF", default_value = "300", value_parser = seconds)]
+    pub max_backoff: Duration,
+    /// How many objects are worked on at once.
+    #[arg(long, env = "MLSERVICEROLE_CONCURRENCY", default_value = "32")]
+    pub concurrency: NonZeroUsize,
+    /// How long a stop may take to finish steps under way, in seconds.
+    #[arg(long, env = "MLSERVICEROLE_SHUTDOWN_GRACE", default_value = "20", value_parser = seconds)]
+    pub shutdown_grace: Duration,
+    /// Format of the log.
+    #[arg(long, env = "MLSERVICEROLE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What to log, as in `info` or `info,mlservicerole_operator=debug`.
+    #[arg(long, env = "MLSERVICEROLE_LOG", default_value = "info")]
+    pub log: String,
+}
+
+impl Cli {
+    /// Runs the chosen subcommand; errors are printed for people.
+    pub fn execute(self) -> ExitCode {
+        let result = match self.command {
+            Command::Run(args) => crate::run::run(args),
+            Command::Crd => print_crds(),
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => {
+                eprintln!("error: {message}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn print_crds() -> Result<(), String> {
+    for definition in crd::definitions() {
+        let yaml =
+            yaml_serde::to_string(&definition).map_err(|e| format!("failed to print the CRDs: {e}"))?;
+        print!("---\n{yaml}");
+    }
+    Ok(())
+}
+
+/// The cluster's name becomes part of IAM paths, role tags and hashes.
+fn cluster_name(value: &str) -> Result<String, String> {
+    let valid = (1..=100).contains(&value.len())
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        && value.as_bytes()[0].is_ascii_alphanumeric();
+    if valid {
+        Ok(value.to_owned())
+    } else {
+        Err("a cluster name has 1 to 100 letters, digits, '-' or '_' and begins with a letter or digit, as in EKS"
+            .to_owned())
+    }
+}
+
+fn seconds(value: &str) -> Result<Duration, String> {
+    match value.parse::<u32>() {
+        Ok(n) if n > 0 => Ok(Duration::from_secs(n.into())),
+        _ => Err("a whole number of seconds, at least 1".to_owned()),
+    }
+}
