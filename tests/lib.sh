@@ -1,10 +1,11 @@
 # shellcheck shell=bash
-# What tests/run and tests/demo/run share: timed phases, a scratch directory and
+# What the scripts share: timed phases, a scratch directory and
 # a test bed of their own. Sourcing it sets the trap that takes both away again.
 
 SCRATCH=
 BED=
 CHILD=
+GROUP=
 PHASE=
 
 # phase TITLE COMMAND…: runs it and says how long it took. Its failure ends the
@@ -14,9 +15,27 @@ phase() {
   PHASE="$1"
   shift
   printf '\n==> %s\n' "$PHASE"
-  "$@"
+  in_group "$@"
   printf '==> %s: %s s\n' "$PHASE" $((SECONDS - began))
   PHASE=
+}
+
+# Runs a command in a process group of its own, which the trap can end as a whole;
+# a signal to this script alone is seen at once, not when the command ends.
+in_group() {
+  set -m
+  { set +m && "$@"; } </dev/null &
+  GROUP=$!
+  set +m
+  wait "$GROUP"
+  GROUP=
+}
+
+stop_group() {
+  [[ -n "$GROUP" ]] || return 0
+  kill -TERM -- "-$GROUP" 2>/dev/null || true
+  wait "$GROUP" 2>/dev/null || true
+  GROUP=
 }
 
 new_scratch() {
@@ -72,6 +91,7 @@ clean_up() {
     if [[ -n "$SCRATCH" ]]; then show_logs; fi
     printf '\n==> FAILED (exit %s): %s\n' "$status" "${PHASE:-$0}" >&2
   fi
+  stop_group
   stop_child
   stop_bed || status=1
   if [[ -n "$SCRATCH" ]]; then rm -rf "$SCRATCH"; fi
