@@ -75,10 +75,7 @@ pub struct Session {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
     #[error("the credentials belong to AWS account {found}, not to {expected}")]
-    WrongAccount {
-        expected: AccountId,
-        found: AccountId,
-    },
+    WrongAccount { expected: AccountId, found: AccountId },
     /// Nothing will change until somebody changes the credentials or the role's trust policy.
     #[error("the AWS credentials can't be used: {0}")]
     CredentialsInvalid(AwsError),
@@ -225,11 +222,7 @@ async fn look_up(config: &SdkConfig, account: &AccountRef) -> SessionResult {
             _ => SessionError::Unavailable(error),
         }
     })?;
-    if let Some(expected) = account
-        .account
-        .as_ref()
-        .filter(|&expected| *expected != found)
-    {
+    if let Some(expected) = account.account.as_ref().filter(|&expected| *expected != found) {
         return Err(SessionError::WrongAccount {
             expected: expected.clone(),
             found,
@@ -252,10 +245,7 @@ async fn look_up(config: &SdkConfig, account: &AccountRef) -> SessionResult {
 /// and again shortly before they expire (after an hour).
 async fn assume(config: &SdkConfig, role: &AssumeRole) -> SdkConfig {
     // The provider makes its own STS client, which can't be told to repeat connection faults only.
-    let once = config
-        .to_builder()
-        .retry_config(RetryConfig::disabled())
-        .build();
+    let once = config.to_builder().retry_config(RetryConfig::disabled()).build();
     let provider = AssumeRoleProvider::builder(&role.arn)
         .session_name(SESSION_NAME)
         .configure(&once);

@@ -30,11 +30,7 @@ pub trait IamApi: Send + Sync + Debug {
     async fn delete_role(&self, name: &RoleName) -> Result<(), AwsError>;
 
     /// UpdateAssumeRolePolicy: replaces the trust policy.
-    async fn update_assume_role_policy(
-        &self,
-        name: &RoleName,
-        document: &str,
-    ) -> Result<(), AwsError>;
+    async fn update_assume_role_policy(&self, name: &RoleName, document: &str) -> Result<(), AwsError>;
 
     /// UpdateRole. It sets both values, and an empty description takes the old one away.
     async fn update_role(
@@ -52,33 +48,22 @@ pub trait IamApi: Send + Sync + Debug {
     ) -> Result<(), AwsError>;
 
     /// TagRole: adds tags, or replaces their values; other tags stay. No tags, no call.
-    async fn tag_role(
-        &self,
-        name: &RoleName,
-        tags: &BTreeMap<String, String>,
-    ) -> Result<(), AwsError>;
+    async fn tag_role(&self, name: &RoleName, tags: &BTreeMap<String, String>) -> Result<(), AwsError>;
 
     /// UntagRole. A key that the role doesn't have is no error. No keys, no call.
     async fn untag_role(&self, name: &RoleName, keys: &BTreeSet<String>) -> Result<(), AwsError>;
 
     /// PutRolePolicy: adds or replaces an inline policy.
-    async fn put_role_policy(
-        &self,
-        name: &RoleName,
-        policy: &str,
-        document: &str,
-    ) -> Result<(), AwsError>;
+    async fn put_role_policy(&self, name: &RoleName, policy: &str, document: &str) -> Result<(), AwsError>;
 
     /// DeleteRolePolicy. `NoSuchEntity` for a missing role and for a missing policy.
     async fn delete_role_policy(&self, name: &RoleName, policy: &str) -> Result<(), AwsError>;
 
     /// AttachRolePolicy. Attaching twice is no error.
-    async fn attach_role_policy(&self, name: &RoleName, policy: &PolicyArn)
-    -> Result<(), AwsError>;
+    async fn attach_role_policy(&self, name: &RoleName, policy: &PolicyArn) -> Result<(), AwsError>;
 
     /// DetachRolePolicy. `NoSuchEntity` for a missing role and for a policy that isn't attached.
-    async fn detach_role_policy(&self, name: &RoleName, policy: &PolicyArn)
-    -> Result<(), AwsError>;
+    async fn detach_role_policy(&self, name: &RoleName, policy: &PolicyArn) -> Result<(), AwsError>;
 
     /// All pages of ListAttachedRolePolicies and ListRolePolicies, then GetRolePolicy for each
     /// inline policy: two calls and one for each. A policy that vanishes in between is left out.

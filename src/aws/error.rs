@@ -82,10 +82,7 @@ impl AwsError {
 
     /// The role still has policies, or is in an instance profile.
     pub fn is_delete_conflict(&self) -> bool {
-        matches!(
-            self.code.as_str(),
-            "DeleteConflict" | "DeleteConflictException"
-        )
+        matches!(self.code.as_str(), "DeleteConflict" | "DeleteConflictException")
     }
 }
 

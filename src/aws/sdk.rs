@@ -117,11 +117,7 @@ impl IamApi for SdkIam {
             .set_description((!description.is_empty()).then(|| description.clone()))
             .max_session_duration(to_seconds(OPERATION, *max_session_duration_seconds)?)
             .set_permissions_boundary(permissions_boundary.as_ref().map(ToString::to_string))
-            .set_tags(
-                (!tags.is_empty())
-                    .then(|| to_tags(OPERATION, tags))
-                    .transpose()?,
-            )
+            .set_tags((!tags.is_empty()).then(|| to_tags(OPERATION, tags)).transpose()?)
             .send()
             .await
             .map_err(|error| from_sdk(OPERATION, &error))?;
@@ -154,11 +150,7 @@ impl IamApi for SdkIam {
             .map_err(|error| from_sdk("DeleteRole", &error))
     }
 
-    async fn update_assume_role_policy(
-        &self,
-        name: &RoleName,
-        document: &str,
-    ) -> Result<(), AwsError> {
+    async fn update_assume_role_policy(&self, name: &RoleName, document: &str) -> Result<(), AwsError> {
         self.client
             .update_assume_role_policy()
             .role_name(name.as_str())
@@ -203,11 +195,7 @@ impl IamApi for SdkIam {
             .map_err(|error| from_sdk("PutRolePermissionsBoundary", &error))
     }
 
-    async fn tag_role(
-        &self,
-        name: &RoleName,
-        tags: &BTreeMap<String, String>,
-    ) -> Result<(), AwsError> {
+    async fn tag_role(&self, name: &RoleName, tags: &BTreeMap<String, String>) -> Result<(), AwsError> {
         const OPERATION: &str = "TagRole";
         if tags.is_empty() {
             return Ok(());
@@ -237,12 +225,7 @@ impl IamApi for SdkIam {
             .map_err(|error| from_sdk("UntagRole", &error))
     }
 
-    async fn put_role_policy(
-        &self,
-        name: &RoleName,
-        policy: &str,
-        document: &str,
-    ) -> Result<(), AwsError> {
+    async fn put_role_policy(&self, name: &RoleName, policy: &str, document: &str) -> Result<(), AwsError> {
         self.client
             .put_role_policy()
             .role_name(name.as_str())
@@ -265,11 +248,7 @@ impl IamApi for SdkIam {
             .map_err(|error| from_sdk("DeleteRolePolicy", &error))
     }
 
-    async fn attach_role_policy(
-        &self,
-        name: &RoleName,
-        policy: &PolicyArn,
-    ) -> Result<(), AwsError> {
+    async fn attach_role_policy(&self, name: &RoleName, policy: &PolicyArn) -> Result<(), AwsError> {
         self.client
             .attach_role_policy()
             .role_name(name.as_str())
@@ -280,11 +259,7 @@ impl IamApi for SdkIam {
             .map_err(|error| from_sdk("AttachRolePolicy", &error))
     }
 
-    async fn detach_role_policy(
-        &self,
-        name: &RoleName,
-        policy: &PolicyArn,
-    ) -> Result<(), AwsError> {
+    async fn detach_role_policy(&self, name: &RoleName, policy: &PolicyArn) -> Result<(), AwsError> {
         self.client
             .detach_role_policy()
             .role_name(name.as_str())

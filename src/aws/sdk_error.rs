@@ -115,12 +115,7 @@ fn no_credentials(operation: &'static str, error: &CredentialsError) -> AwsError
     AwsError {
         class,
         ambiguous: false,
-        ..classify(
-            operation,
-            Some(code::CREDENTIALS_UNAVAILABLE),
-            &message,
-            None,
-        )
+        ..classify(operation, Some(code::CREDENTIALS_UNAVAILABLE), &message, None)
     }
 }
 

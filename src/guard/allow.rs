@@ -29,10 +29,17 @@ pub fn check(rules: &ClassRules, request: Request<'_>) -> Result<(), Refusal> {
     let mut refusals = Vec::new();
     let class = &rules.name;
     let mut refuse = |reason, what: String, field: &str| {
-        let message = format!("class {class:?} doesn't allow {what}; remove it, or ask the platform admin to add it to {field}");
+        let message = format!(
+            "class {class:?} doesn't allow {what}; remove it, or ask the platform admin to add it to {field}"
+        );
         refusals.push(Refusal::new(reason, message));
     };
-    let Request { namespace, namespace_labels, name, spec } = request;
+    let Request {
+        namespace,
+        namespace_labels,
+        name,
+        spec,
+    } = request;
     if !rules.namespaces.matches(namespace_labels) {
         // Nothing else is told to a namespace that the class isn't for.
         return Err(Refusal::new(
@@ -44,7 +51,9 @@ pub fn check(rules: &ClassRules, request: Request<'_>) -> Result<(), Refusal> {
         ));
     }
     for arn in &spec.managed_policy_arns {
-        let allowed = arn.parse::<PolicyArn>().is_ok_and(|arn| rules.managed_policies.contains(&arn));
+        let allowed = arn
+            .parse::<PolicyArn>()
+            .is_ok_and(|arn| rules.managed_policies.contains(&arn));
         if !allowed {
             refuse(
                 reasons::MANAGED_POLICY_NOT_ALLOWED,
@@ -55,16 +64,31 @@ pub fn check(rules: &ClassRules, request: Request<'_>) -> Result<(), Refusal> {
     }
     if !rules.any_inline_policy {
         for policy in &spec.inline_policies {
-            refuse(reasons::INLINE_POLICY_NOT_ALLOWED, format!("the inline policy {:?}", policy.name), "allow.inline");
+            refuse(
+                reasons::INLINE_POLICY_NOT_ALLOWED,
+                format!("the inline policy {:?}", policy.name),
+                "allow.inline",
+            );
         }
     }
     let role = spec.role.clone().unwrap_or_default();
-    if let Some(role_name) = role.name.filter(|role_name| !rules.role_names.contains(role_name)) {
-        refuse(reasons::ROLE_NAME_NOT_ALLOWED, format!("the role name {role_name:?}"), "allow.roleNames");
+    if let Some(role_name) = role
+        .name
+        .filter(|role_name| !rules.role_names.contains(role_name))
+    {
+        refuse(
+            reasons::ROLE_NAME_NOT_ALLOWED,
+            format!("the role name {role_name:?}"),
+            "allow.roleNames",
+        );
     }
     for key in role.tags.keys() {
         if !rules.tag_keys.iter().any(|allowed| tags::same_key(allowed, key)) {
-            refuse(reasons::TAG_KEY_NOT_ALLOWED, format!("the tag key {key:?}"), "allow.tagKeys");
+            refuse(
+                reasons::TAG_KEY_NOT_ALLOWED,
+                format!("the tag key {key:?}"),
+                "allow.tagKeys",
+            );
         } else if rules.tags.keys().any(|theirs| tags::same_key(theirs, key)) {
             refuse(
                 reasons::TAG_KEY_NOT_ALLOWED,
@@ -95,9 +119,17 @@ pub fn check(rules: &ClassRules, request: Request<'_>) -> Result<(), Refusal> {
         );
     }
     if spec.deletion_policy == Some(DeletionPolicy::Retain) && !rules.retain {
-        refuse(reasons::RETAIN_NOT_ALLOWED, "deletionPolicy Retain".to_owned(), "allow.retain");
+        refuse(
+            reasons::RETAIN_NOT_ALLOWED,
+            "deletionPolicy Retain".to_owned(),
+            "allow.retain",
+        );
     }
-    if !rules.default_service_account && spec.service_account_references(name).iter().any(|sa| sa.name == "default")
+    if !rules.default_service_account
+        && spec
+            .service_account_references(name)
+            .iter()
+            .any(|sa| sa.name == "default")
     {
         refuse(
             reasons::DEFAULT_SERVICE_ACCOUNT_NOT_ALLOWED,

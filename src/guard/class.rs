@@ -62,9 +62,15 @@ pub struct ClassRules {
 
 /// Reads a class, or says what is wrong with it. Every mistake is named at once.
 pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRules, Refusal> {
-    let mut wrong = Mistakes { class: name, refusals: unsupported(spec) };
+    let mut wrong = Mistakes {
+        class: name,
+        refusals: unsupported(spec),
+    };
     let aws = spec.aws.clone().unwrap_or_default();
-    let account = aws.account_id.as_deref().and_then(|id| wrong.parse::<AccountId>("aws.accountId", id));
+    let account = aws
+        .account_id
+        .as_deref()
+        .and_then(|id| wrong.parse::<AccountId>("aws.accountId", id));
     let oidc = spec.oidc.clone().unwrap_or_default();
     let issuers = oidc
         .issuers
@@ -74,7 +80,11 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
             Some((url, issuer.trust_same_namespaces == Some(true)))
         })
         .collect();
-    let path_template = spec.roles.path.clone().unwrap_or_else(|| DEFAULT_PATH_TEMPLATE.to_owned());
+    let path_template = spec
+        .roles
+        .path
+        .clone()
+        .unwrap_or_else(|| DEFAULT_PATH_TEMPLATE.to_owned());
     // The longest names that a cluster and a namespace can have, so that no later object fails for its path.
     if let Err(e) = expand_path(&path_template, &"c".repeat(100), &"n".repeat(63)) {
         wrong.note("roles.path", e);
@@ -85,14 +95,26 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
     }
     for (key, value) in &spec.roles.tags {
         if tags::is_reserved(key) {
-            wrong.note("roles.tags", format!("the key {key:?} is reserved: keys that begin with aws: or {GROUP}/ can't be set"));
+            wrong.note(
+                "roles.tags",
+                format!("the key {key:?} is reserved: keys that begin with aws: or {GROUP}/ can't be set"),
+            );
         } else if let Err(e) = tags::check(key, value) {
             wrong.note("roles.tags", e);
         }
     }
     for (i, key) in spec.roles.tags.keys().enumerate() {
-        if spec.roles.tags.keys().skip(i + 1).any(|other| tags::same_key(key, other)) {
-            wrong.note("roles.tags", format!("the key {key:?} is there twice: IAM ignores case in tag keys"));
+        if spec
+            .roles
+            .tags
+            .keys()
+            .skip(i + 1)
+            .any(|other| tags::same_key(key, other))
+        {
+            wrong.note(
+                "roles.tags",
+                format!("the key {key:?} is there twice: IAM ignores case in tag keys"),
+            );
         }
     }
     let boundary = &spec.roles.permissions_boundary;
@@ -100,7 +122,10 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
         (Some(arn), None) => wrong.parse::<PolicyArn>("roles.permissionsBoundary.arn", arn),
         (None, Some(_)) => None,
         _ => {
-            wrong.note("roles.permissionsBoundary", "exactly one of arn and none: {} must be there");
+            wrong.note(
+                "roles.permissionsBoundary",
+                "exactly one of arn and none: {} must be there",
+            );
             None
         }
     };
@@ -156,10 +181,17 @@ pub fn issuers_in_force(
     recorded: &[String],
 ) -> Result<(BTreeSet<Issuer>, Option<Refusal>), Refusal> {
     if !rules.issuers.is_empty() {
-        let strangers: Vec<&str> =
-            rules.issuers.iter().filter(|(issuer, trusted)| issuer != own && !trusted).map(|(i, _)| i.url()).collect();
+        let strangers: Vec<&str> = rules
+            .issuers
+            .iter()
+            .filter(|(issuer, trusted)| issuer != own && !trusted)
+            .map(|(i, _)| i.url())
+            .collect();
         if strangers.is_empty() {
-            return Ok((rules.issuers.iter().map(|(issuer, _)| issuer.clone()).collect(), None));
+            return Ok((
+                rules.issuers.iter().map(|(issuer, _)| issuer.clone()).collect(),
+                None,
+            ));
         }
         return Err(Refusal::new(
             reasons::INVALID_SPEC,
@@ -194,10 +226,15 @@ pub fn issuers_in_force(
 /// A requirement without values is refused: `NotIn []` would match every namespace.
 fn selector(written: &NamespaceSelector) -> Result<Selector, String> {
     if let Some(field) = written.unknown.keys().next() {
-        return Err(format!("unknown field {field:?}; a label selector has matchLabels and matchExpressions"));
+        return Err(format!(
+            "unknown field {field:?}; a label selector has matchLabels and matchExpressions"
+        ));
     }
     for requirement in &written.match_expressions {
-        let has_values = requirement.values.as_ref().is_some_and(|values| !values.is_empty());
+        let has_values = requirement
+            .values
+            .as_ref()
+            .is_some_and(|values| !values.is_empty());
         if matches!(requirement.operator.as_str(), "In" | "NotIn") != has_values {
             return Err(format!(
                 "the requirement on {:?}: In and NotIn need values, Exists and DoesNotExist have none",
@@ -270,7 +307,10 @@ fn unsupported(spec: &MlServiceRoleClassSpec) -> Vec<Refusal> {
         ("allow.tagKeys", tag_keys),
     ] {
         for value in values.iter().filter(|value| is_pattern(value)) {
-            refuse(&format!("the pattern {value:?} in {field}"), "write each value out");
+            refuse(
+                &format!("the pattern {value:?} in {field}"),
+                "write each value out",
+            );
         }
     }
     let everything = |list: &[String]| list == ["*"];

@@ -10,6 +10,3 @@ pub use allow::{Request, check};
 pub use class::{ClassRules, issuers_in_force, understand};
 pub use refusal::Refusal;
 pub use unsupported::check as check_supported;
-
-#[cfg(test)]
-mod tests;

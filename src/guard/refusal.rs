@@ -16,12 +16,20 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal that only a person can mend.
     pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), final_: true }
+        Self {
+            reason,
+            message: message.into(),
+            final_: true,
+        }
     }
 
     /// A refusal that passes by itself.
     pub fn passing(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), final_: false }
+        Self {
+            reason,
+            message: message.into(),
+            final_: false,
+        }
     }
 
     /// A field holds something that a later release will understand.
@@ -38,7 +46,11 @@ impl Refusal {
         Some(Refusal {
             reason: first.reason,
             final_: refusals.iter().any(|r| r.final_),
-            message: refusals.iter().map(|r| r.message.as_str()).collect::<Vec<_>>().join("; "),
+            message: refusals
+                .iter()
+                .map(|r| r.message.as_str())
+                .collect::<Vec<_>>()
+                .join("; "),
         })
     }
 }

@@ -14,14 +14,20 @@ pub fn check(spec: &MlServiceRoleSpec) -> Result<(), Refusal> {
             "remove it, and list managedPolicyArns or inlinePolicies instead",
         ));
     }
-    if spec.adoption_policy.is_some_and(|policy| policy != AdoptionPolicy::Never) {
+    if spec
+        .adoption_policy
+        .is_some_and(|policy| policy != AdoptionPolicy::Never)
+    {
         refusals.push(Refusal::not_yet_supported(
             "spec.adoptionPolicy other than Never",
             "remove it; the operator creates a role of its own",
         ));
     }
     if spec.mode == Some(Mode::Observe) {
-        refusals.push(Refusal::not_yet_supported("spec.mode Observe", "remove it, or delete the object"));
+        refusals.push(Refusal::not_yet_supported(
+            "spec.mode Observe",
+            "remove it, or delete the object",
+        ));
     }
     let replacing = spec.service_accounts.iter().flatten();
     for account in replacing.filter(|a| a.conflict_policy == Some(ConflictPolicy::Replace)) {

@@ -30,9 +30,7 @@ pub enum ArnError {
         wanted: &'static str,
         example: &'static str,
     },
-    #[error(
-        "{0:?} is not an AWS account ID; write its 12 digits, leading zeros included, as a string"
-    )]
+    #[error("{0:?} is not an AWS account ID; write its 12 digits, leading zeros included, as a string")]
     Account(String),
     #[error("{0:?} is not an AWS partition; partitions are named like aws, aws-cn or aws-us-gov")]
     Partition(String),
@@ -81,10 +79,7 @@ impl FromStr for Partition {
         let mut words = text.split('-');
         let well_formed = words.next() == Some("aws")
             && words.all(|word| {
-                !word.is_empty()
-                    && word
-                        .bytes()
-                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+                !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
             });
         if !well_formed {
             return Err(ArnError::Partition(text.to_owned()));
@@ -106,12 +101,7 @@ pub struct RoleArn {
 }
 
 impl RoleArn {
-    pub fn new(
-        partition: &Partition,
-        account: &AccountId,
-        path: &RolePath,
-        name: &RoleName,
-    ) -> Self {
+    pub fn new(partition: &Partition, account: &AccountId, path: &RolePath, name: &RoleName) -> Self {
         RoleArn {
             partition: partition.clone(),
             account: account.clone(),
@@ -390,9 +380,7 @@ fn issuer_problem(url: &str) -> Option<&'static str> {
 /// federated user or root). The rest of the ARN is not looked at.
 pub fn partition_of(arn: &str) -> Result<Partition, ArnError> {
     match *arn.splitn(6, ':').collect::<Vec<_>>() {
-        ["arn", partition, service, _, _, resource]
-            if !service.is_empty() && !resource.is_empty() =>
-        {
+        ["arn", partition, service, _, _, resource] if !service.is_empty() && !resource.is_empty() => {
             partition.parse()
         }
         _ => Err(ArnError::NotAnArn(arn.to_owned())),
@@ -440,11 +428,4 @@ macro_rules! display_as_str {
 }
 
 display_as_str!(AccountId: as_str, Partition: as_str, PolicyArn: as_str, Issuer: url);
-serde_as_text!(
-    AccountId,
-    Partition,
-    RoleArn,
-    PolicyArn,
-    OidcProviderArn,
-    Issuer
-);
+serde_as_text!(AccountId, Partition, RoleArn, PolicyArn, OidcProviderArn, Issuer);

@@ -5,8 +5,13 @@
 //! not know what this operator's users may ask for (`guard`), nor which calls make it so (`plan`).
 
 pub mod arn;
+pub mod document;
+pub mod equivalence;
 pub mod name;
+pub mod quota;
 pub mod role;
+pub mod tags;
+pub mod trust;
 
 /// Serializes a type as its `Display` text and reads it back through `FromStr`, so that a value
 /// that was deserialized has passed the same checks as one that was parsed.

@@ -48,9 +48,7 @@ pub enum NameError {
         found: char,
         allowed: &'static str,
     },
-    #[error(
-        "the path {0:?} must begin and end with '/', and be either '/' or have something in between"
-    )]
+    #[error("the path {0:?} must begin and end with '/', and be either '/' or have something in between")]
     PathShape(String),
     #[error(
         "the template {template:?} contains {{{found}}}; only {{cluster}} and {{namespace}} can be filled in"

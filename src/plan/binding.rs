@@ -8,7 +8,9 @@ use super::step::{BoundBy, ServiceAccountBinding, Step};
 use super::{Owner, RoleIntent};
 use crate::api::condition::reasons;
 use crate::api::role::CreationPolicy;
-use crate::api::{AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, FIELD_MANAGER, ROLE_ARN_ANNOTATION};
+use crate::api::{
+    AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, FIELD_MANAGER, ROLE_ARN_ANNOTATION,
+};
 use crate::guard::Refusal;
 use crate::iam::arn::RoleArn;
 
@@ -85,7 +87,11 @@ pub fn bind(intent: &RoleIntent, around: Surroundings<'_>) -> (Vec<BindingVerdic
             Judgement::Do(step) => (false, None, Some(step)),
             Judgement::Problem(refusal) => (false, Some(refusal), None),
         };
-        verdicts.push(BindingVerdict { name: wanted.name.clone(), bound, problem });
+        verdicts.push(BindingVerdict {
+            name: wanted.name.clone(),
+            bound,
+            problem,
+        });
         steps.extend(step);
     }
     (verdicts, steps)
@@ -120,7 +126,10 @@ fn judge(
         name: name.clone(),
         role_arn: intent.arn().clone(),
         audience: intent.audience.clone(),
-        bound_by: BoundBy { name: owner.name.clone(), uid: owner.uid.clone() },
+        bound_by: BoundBy {
+            name: owner.name.clone(),
+            uid: owner.uid.clone(),
+        },
     };
     let Some(sa) = found else {
         return match wanted.creation_policy {
@@ -155,7 +164,11 @@ fn judge(
             let audience_right =
                 intent.audience.is_none() || sa.annotation(AUDIENCE_ANNOTATION) == intent.audience.as_deref();
             let marked = bound_by.as_ref().is_some_and(|by| *by == binding.bound_by);
-            if audience_right && marked { Judgement::Bound } else { bind(bound_by.is_some()) }
+            if audience_right && marked {
+                Judgement::Bound
+            } else {
+                bind(bound_by.is_some())
+            }
         }
         None | Some("") => bind(bound_by.is_some()),
         Some(_) if by_us => bind(true),
@@ -204,7 +217,10 @@ pub fn release(
     around: Surroundings<'_>,
     retain: bool,
 ) -> Vec<Step> {
-    let us = BoundBy { name: owner.name.clone(), uid: owner.uid.clone() };
+    let us = BoundBy {
+        name: owner.name.clone(),
+        uid: owner.uid.clone(),
+    };
     let arn = arn.map(RoleArn::to_string);
     let mut steps = Vec::new();
     for sa in around.service_accounts {
@@ -237,9 +253,17 @@ pub fn release(
         let created_by_us = sa.marker(CREATED_BY_ANNOTATION).is_some_and(|by| by == us);
         let (name, uid) = (sa.name.clone(), sa.uid.clone());
         if created_by_us && points_at_role && !retain {
-            steps.push(Step::DeleteServiceAccount { name, uid, annotations });
+            steps.push(Step::DeleteServiceAccount {
+                name,
+                uid,
+                annotations,
+            });
         } else if !annotations.is_empty() {
-            steps.push(Step::UnbindServiceAccount { name, uid, annotations });
+            steps.push(Step::UnbindServiceAccount {
+                name,
+                uid,
+                annotations,
+            });
         }
     }
     steps

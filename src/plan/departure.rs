@@ -42,7 +42,12 @@ pub enum Retention {
 }
 
 /// Steps that need nothing of AWS: what the ServiceAccounts carry.
-pub fn release_all(owner: &Owner, role_arn: Option<&RoleArn>, around: Surroundings<'_>, retain: bool) -> Plan {
+pub fn release_all(
+    owner: &Owner,
+    role_arn: Option<&RoleArn>,
+    around: Surroundings<'_>,
+    retain: bool,
+) -> Plan {
     let mut plan = Plan::default();
     plan.stage(release(owner, role_arn, &[], around, retain));
     plan
@@ -59,7 +64,11 @@ pub fn plan_departure(
     let retain = departure.retain == Retention::Retain;
     // A refused Retain keeps the annotation, so that pods keep working until somebody decides.
     let undecided = matches!(departure.retain, Retention::Refused(_));
-    let unbind = if undecided { Plan::default() } else { release_all(owner, Some(role_arn), around, retain) };
+    let unbind = if undecided {
+        Plan::default()
+    } else {
+        release_all(owner, Some(role_arn), around, retain)
+    };
     if !unbind.is_empty() {
         return Next::Do(unbind);
     }
@@ -69,11 +78,19 @@ pub fn plan_departure(
         RoleState::Absent => return gone(departure, knowledge, around, clock),
         RoleState::Present { header, content } => (header, content),
     };
-    match judge(owner, role_arn, header, &departure.former_cluster_uids, knowledge.was_ours) {
+    match judge(
+        owner,
+        role_arn,
+        header,
+        &departure.former_cluster_uids,
+        knowledge.was_ours,
+    ) {
         Ownership::Ours | Ownership::Inherited => {}
         Ownership::Foreign(refusal) => {
             let confirmed = confirm(refusal, knowledge, clock);
-            let Next::Blocked(refusal) = confirmed else { return confirmed };
+            let Next::Blocked(refusal) = confirmed else {
+                return confirmed;
+            };
             plan.notices.push(Notice {
                 reason: "RoleLeftAlone",
                 message: format!("{}; this object goes without it", refusal.message),
@@ -99,7 +116,9 @@ pub fn plan_departure(
             ));
         }
         Retention::Retain => {
-            plan.stage(vec![Step::Tag([(tags::RETAINED.to_owned(), "true".to_owned())].into())]);
+            plan.stage(vec![Step::Tag(
+                [(tags::RETAINED.to_owned(), "true".to_owned())].into(),
+            )]);
             plan.notices.push(Notice {
                 reason: "RoleRetained",
                 message: format!("role {role_arn} stays and belongs to nobody from now on"),
@@ -148,7 +167,13 @@ fn gone(departure: &Departure, knowledge: &RoleKnowledge, around: Surroundings<'
         }
     }
     let mut plan = Plan::default();
-    plan.stage(release(&departure.owner, Some(&departure.role_arn), &[], around, false));
+    plan.stage(release(
+        &departure.owner,
+        Some(&departure.role_arn),
+        &[],
+        around,
+        false,
+    ));
     plan.stage(vec![Step::RemoveFinalizer]);
     Next::Do(plan)
 }

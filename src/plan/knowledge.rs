@@ -66,7 +66,8 @@ impl RoleKnowledge {
 
     /// Whether a read may still be older than our last write.
     pub fn may_be_stale(&self, clock: &Clock) -> bool {
-        self.last_write.is_some_and(|written| clock.now.saturating_sub(written) < clock.consistency_window)
+        self.last_write
+            .is_some_and(|written| clock.now.saturating_sub(written) < clock.consistency_window)
     }
 
     /// Notes the answer of a read; `None` means that IAM knows no role of that name.
@@ -76,7 +77,10 @@ impl RoleKnowledge {
             None => RoleState::Absent,
             Some((header, content)) => {
                 self.exists_since = None;
-                RoleState::Present { header: Box::new(header), content }
+                RoleState::Present {
+                    header: Box::new(header),
+                    content,
+                }
             }
         };
     }
@@ -112,18 +116,25 @@ impl RoleKnowledge {
             self.disputed_since = None;
             return;
         }
-        let RoleState::Present { header, content } = &mut self.state else { return };
+        let RoleState::Present { header, content } = &mut self.state else {
+            return;
+        };
         match step {
             Step::SetBoundary(boundary) => header.permissions_boundary = Some(boundary.to_string()),
             Step::UpdateTrust { document } => header.trust.clone_from(document),
             Step::Tag(tags) => {
                 for (key, value) in tags {
-                    header.tags.retain(|existing, _| !crate::iam::tags::same_key(existing, key));
+                    header
+                        .tags
+                        .retain(|existing, _| !crate::iam::tags::same_key(existing, key));
                     header.tags.insert(key.clone(), value.clone());
                 }
             }
             Step::Untag(keys) => header.tags.retain(|key, _| !keys.contains(key)),
-            Step::UpdateRole { description, max_session_duration_seconds } => {
+            Step::UpdateRole {
+                description,
+                max_session_duration_seconds,
+            } => {
                 header.description.clone_from(description);
                 header.max_session_duration_seconds = *max_session_duration_seconds;
             }

@@ -23,6 +23,3 @@ pub use resolve::{
     Account, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place, resolve,
 };
 pub use step::{BoundBy, ServiceAccountBinding, Step};
-
-#[cfg(test)]
-mod tests;

@@ -46,10 +46,27 @@ pub struct Report {
 pub fn conditions(report: &Report) -> Vec<NewCondition> {
     let accepted = match &report.outcome {
         Outcome::Refused(refusal) => from_refusal(types::ACCEPTED, refusal),
-        Outcome::ClassNotReady(refusal) => new(types::ACCEPTED, Verdict::Unknown, refusal.reason, &refusal.message),
-        _ => new(types::ACCEPTED, Verdict::True, reasons::ALLOWED, "the class allows this object"),
+        Outcome::ClassNotReady(refusal) => new(
+            types::ACCEPTED,
+            Verdict::Unknown,
+            refusal.reason,
+            &refusal.message,
+        ),
+        _ => new(
+            types::ACCEPTED,
+            Verdict::True,
+            reasons::ALLOWED,
+            "the class allows this object",
+        ),
     };
-    let waiting = |r#type| new(r#type, Verdict::Unknown, reasons::WAITING, "something before this must be mended first");
+    let waiting = |r#type| {
+        new(
+            r#type,
+            Verdict::Unknown,
+            reasons::WAITING,
+            "something before this must be mended first",
+        )
+    };
     let role = match &report.outcome {
         Outcome::Refused(_) | Outcome::ClassNotReady(_) => waiting(types::ROLE_SYNCED),
         Outcome::Waiting(why) => new(types::ROLE_SYNCED, Verdict::Unknown, why.reason, &why.message),
@@ -57,9 +74,12 @@ pub fn conditions(report: &Report) -> Vec<NewCondition> {
         Outcome::Failed(failure) if failure.service_account.is_none() => {
             from_refusal(types::ROLE_SYNCED, &failure.refusal)
         }
-        Outcome::Failed(_) | Outcome::Synced => {
-            new(types::ROLE_SYNCED, Verdict::True, reasons::SYNCED, "the role is as this object says")
-        }
+        Outcome::Failed(_) | Outcome::Synced => new(
+            types::ROLE_SYNCED,
+            Verdict::True,
+            reasons::SYNCED,
+            "the role is as this object says",
+        ),
     };
     let bound = bound(report);
     let ready = ready(report, [&accepted, &role, &bound]);
@@ -71,20 +91,43 @@ pub fn conditions(report: &Report) -> Vec<NewCondition> {
 
 fn bound(report: &Report) -> NewCondition {
     let r#type = types::SERVICE_ACCOUNTS_BOUND;
-    if let Outcome::Failed(Failure { refusal, service_account: Some(_) }) = &report.outcome {
+    if let Outcome::Failed(Failure {
+        refusal,
+        service_account: Some(_),
+    }) = &report.outcome
+    {
         return from_refusal(r#type, refusal);
     }
-    let problems = report.bindings.iter().filter_map(|binding| binding.problem.clone()).collect();
+    let problems = report
+        .bindings
+        .iter()
+        .filter_map(|binding| binding.problem.clone())
+        .collect();
     if let Some(problem) = Refusal::joined(problems) {
         return from_refusal(r#type, &problem);
     }
     if matches!(report.outcome, Outcome::Refused(_) | Outcome::ClassNotReady(_)) {
-        return new(r#type, Verdict::Unknown, reasons::WAITING, "something before this must be mended first");
+        return new(
+            r#type,
+            Verdict::Unknown,
+            reasons::WAITING,
+            "something before this must be mended first",
+        );
     }
     if report.bindings.iter().all(|binding| binding.bound) && !report.deleting {
-        return new(r#type, Verdict::True, reasons::BOUND, "every ServiceAccount carries the role's ARN");
+        return new(
+            r#type,
+            Verdict::True,
+            reasons::BOUND,
+            "every ServiceAccount carries the role's ARN",
+        );
     }
-    new(r#type, Verdict::Unknown, reasons::PROGRESSING, "not every ServiceAccount carries the role's ARN yet")
+    new(
+        r#type,
+        Verdict::Unknown,
+        reasons::PROGRESSING,
+        "not every ServiceAccount carries the role's ARN yet",
+    )
 }
 
 /// `True` when all others are; else the first that isn't, which is the one to mend first.
@@ -92,21 +135,36 @@ fn ready(report: &Report, parts: [&NewCondition; 3]) -> NewCondition {
     let unmet = parts.into_iter().find(|part| part.verdict != Verdict::True);
     match unmet {
         Some(part) => new(types::READY, part.verdict, part.reason, &part.message),
-        None if report.deleting => new(types::READY, Verdict::False, reasons::DELETING, "this object is being deleted"),
-        None => new(types::READY, Verdict::True, reasons::SYNCED, "the role is ready for use"),
+        None if report.deleting => new(
+            types::READY,
+            Verdict::False,
+            reasons::DELETING,
+            "this object is being deleted",
+        ),
+        None => new(
+            types::READY,
+            Verdict::True,
+            reasons::SYNCED,
+            "the role is ready for use",
+        ),
     }
 }
 
 fn stalled(report: &Report) -> Option<NewCondition> {
     let final_ = match &report.outcome {
-        Outcome::Refused(refusal) | Outcome::ClassNotReady(refusal) | Outcome::Blocked(refusal) => Some(refusal),
+        Outcome::Refused(refusal) | Outcome::ClassNotReady(refusal) | Outcome::Blocked(refusal) => {
+            Some(refusal)
+        }
         Outcome::Failed(failure) => Some(&failure.refusal),
         Outcome::Waiting(_) | Outcome::Synced => None,
     }
     .filter(|refusal| refusal.final_)
     .cloned()
     .or_else(|| {
-        let problems = report.bindings.iter().filter_map(|binding| binding.problem.clone());
+        let problems = report
+            .bindings
+            .iter()
+            .filter_map(|binding| binding.problem.clone());
         Refusal::joined(problems.filter(|problem| problem.final_).collect())
     })?;
     Some(new(types::STALLED, Verdict::True, final_.reason, &final_.message))
@@ -120,12 +178,27 @@ pub fn class_conditions(accepted: Result<(), Refusal>, ready: Result<(), Refusal
             new(types::READY, Verdict::False, refusal.reason, &refusal.message),
         ),
         (Ok(()), Err(refusal)) => (
-            new(types::ACCEPTED, Verdict::True, reasons::ALLOWED, "the class is valid"),
+            new(
+                types::ACCEPTED,
+                Verdict::True,
+                reasons::ALLOWED,
+                "the class is valid",
+            ),
             new(types::READY, Verdict::False, refusal.reason, &refusal.message),
         ),
         (Ok(()), Ok(())) => (
-            new(types::ACCEPTED, Verdict::True, reasons::ALLOWED, "the class is valid"),
-            new(types::READY, Verdict::True, reasons::SYNCED, "account, issuers and boundary are as the class says"),
+            new(
+                types::ACCEPTED,
+                Verdict::True,
+                reasons::ALLOWED,
+                "the class is valid",
+            ),
+            new(
+                types::READY,
+                Verdict::True,
+                reasons::SYNCED,
+                "account, issuers and boundary are as the class says",
+            ),
         ),
     };
     vec![accepted, ready]
@@ -136,5 +209,10 @@ fn from_refusal(r#type: &'static str, refusal: &Refusal) -> NewCondition {
 }
 
 fn new(r#type: &'static str, verdict: Verdict, reason: &'static str, message: &str) -> NewCondition {
-    NewCondition { r#type, verdict, reason, message: message.to_owned() }
+    NewCondition {
+        r#type,
+        verdict,
+        reason,
+        message: message.to_owned(),
+    }
 }

@@ -110,7 +110,8 @@ pub fn judge(
         }
         inherited = true;
     }
-    if tag(tags::NAMESPACE) != Some(owner.namespace.as_str()) || tag(tags::NAME) != Some(owner.name.as_str()) {
+    if tag(tags::NAMESPACE) != Some(owner.namespace.as_str()) || tag(tags::NAME) != Some(owner.name.as_str())
+    {
         return conflict();
     }
     if !inherited && tag(tags::NAMESPACE_UID) != Some(owner.namespace_uid.as_str()) {
@@ -123,5 +124,9 @@ pub fn judge(
             ),
         );
     }
-    if inherited || tag(tags::UID) != Some(owner.uid.as_str()) { Ownership::Inherited } else { Ownership::Ours }
+    if inherited || tag(tags::UID) != Some(owner.uid.as_str()) {
+        Ownership::Inherited
+    } else {
+        Ownership::Ours
+    }
 }

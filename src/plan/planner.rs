@@ -102,7 +102,13 @@ pub fn plan(
     let mut plan = Plan::default();
     let (bindings, binding_steps) = bind(intent, around);
     plan.bindings = bindings;
-    let release_steps = release(&intent.owner, Some(intent.arn()), &intent.service_accounts, around, false);
+    let release_steps = release(
+        &intent.owner,
+        Some(intent.arn()),
+        &intent.service_accounts,
+        around,
+        false,
+    );
     if !has_finalizer {
         plan.stage(vec![Step::AddFinalizer(intent.placement.clone())]);
     }
@@ -138,7 +144,9 @@ pub fn plan(
             if intent.permissions_boundary.is_none() && header.permissions_boundary.is_some() {
                 return fresh_or(knowledge, clock, || Next::Blocked(boundary_removal(intent)));
             }
-            let Some(content) = content else { return Next::Read(Depth::Full) };
+            let Some(content) = content else {
+                return Next::Read(Depth::Full);
+            };
             repair(intent, header, content, inherited, &mut plan);
             plan.stage(binding_steps);
             plan.stage(release_steps);
@@ -153,7 +161,11 @@ pub fn plan(
 }
 
 fn fresh_or(knowledge: &RoleKnowledge, clock: &Clock, otherwise: impl FnOnce() -> Next) -> Next {
-    if knowledge.is_fresh(clock) { otherwise() } else { Next::Read(Depth::Full) }
+    if knowledge.is_fresh(clock) {
+        otherwise()
+    } else {
+        Next::Read(Depth::Full)
+    }
 }
 
 fn create(intent: &RoleIntent, binding: Vec<Step>, release: Vec<Step>, plan: &mut Plan) {
@@ -208,7 +220,11 @@ fn repair(intent: &RoleIntent, header: &RoleHeader, content: &RoleContent, inher
 
 /// Tags, description and session duration.
 fn properties(intent: &RoleIntent, header: &RoleHeader, inherited: bool) -> Vec<Step> {
-    let tagged_already = if inherited { intent.owner.tags() } else { BTreeMap::new() };
+    let tagged_already = if inherited {
+        intent.owner.tags()
+    } else {
+        BTreeMap::new()
+    };
     let mut steps = Vec::new();
     let unwanted: BTreeSet<String> = header
         .tags
@@ -244,12 +260,24 @@ fn properties(intent: &RoleIntent, header: &RoleHeader, inherited: bool) -> Vec<
 fn content(intent: &RoleIntent, content: &RoleContent) -> Vec<Step> {
     let mut wanted = Vec::new();
     for (name, document) in &intent.inline {
-        let same = content.inline.get(name).is_some_and(|found| equivalent_text(document, found));
+        let same = content
+            .inline
+            .get(name)
+            .is_some_and(|found| equivalent_text(document, found));
         if !same {
-            wanted.push(Step::PutInline { name: name.clone(), document: document.to_json() });
+            wanted.push(Step::PutInline {
+                name: name.clone(),
+                document: document.to_json(),
+            });
         }
     }
-    wanted.extend(intent.attached.difference(&content.attached).cloned().map(Step::Attach));
+    wanted.extend(
+        intent
+            .attached
+            .difference(&content.attached)
+            .cloned()
+            .map(Step::Attach),
+    );
     let mut unwanted: Vec<Step> = content
         .inline
         .keys()
@@ -257,11 +285,25 @@ fn content(intent: &RoleIntent, content: &RoleContent) -> Vec<Step> {
         .cloned()
         .map(Step::DeleteInline)
         .collect();
-    unwanted.extend(content.attached.difference(&intent.attached).cloned().map(Step::Detach));
+    unwanted.extend(
+        content
+            .attached
+            .difference(&intent.attached)
+            .cloned()
+            .map(Step::Detach),
+    );
 
     let attached_meanwhile = content.attached.union(&intent.attached).count();
-    let inline_meanwhile: usize = content.inline.values().map(|text| quota::size(text)).sum::<usize>()
-        + intent.inline.values().map(|document| quota::size(&document.to_json())).sum::<usize>();
+    let inline_meanwhile: usize = content
+        .inline
+        .values()
+        .map(|text| quota::size(text))
+        .sum::<usize>()
+        + intent
+            .inline
+            .values()
+            .map(|document| quota::size(&document.to_json()))
+            .sum::<usize>();
     let needs_room = attached_meanwhile > quota::DEFAULT_MANAGED_POLICIES_PER_ROLE
         || inline_meanwhile > quota::INLINE_POLICIES_SIZE_PER_ROLE;
     if needs_room {
@@ -296,11 +338,16 @@ pub(super) fn confirm(refusal: Refusal, knowledge: &RoleKnowledge, clock: &Clock
 /// A role that IAM says exists, or that we wrote to a moment ago, and that a read doesn't show.
 fn not_yet_readable(intent: &RoleIntent, knowledge: &RoleKnowledge, clock: &Clock) -> Option<Next> {
     let patience = clock.consistency_window * WINDOWS_UNTIL_READABLE;
-    let exists = knowledge.exists_since.is_some_and(|since| clock.now.saturating_sub(since) < patience);
+    let exists = knowledge
+        .exists_since
+        .is_some_and(|since| clock.now.saturating_sub(since) < patience);
     (exists || knowledge.may_be_stale(clock)).then(|| Next::Wait {
         why: Refusal::passing(
             reasons::NOT_YET_CONSISTENT,
-            format!("IAM doesn't show role {} yet, though it exists; it is read again", intent.arn().name()),
+            format!(
+                "IAM doesn't show role {} yet, though it exists; it is read again",
+                intent.arn().name()
+            ),
         ),
         until: clock.now + clock.consistency_window / 4,
     })

@@ -129,9 +129,27 @@ pub struct Resolution<'a> {
 
 /// Resolves an object.
 pub fn resolve(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
-    let Resolution { name, uid, spec, placement: placed, namespace, class, issuers, account, cluster } = from;
+    let Resolution {
+        name,
+        uid,
+        spec,
+        placement: placed,
+        namespace,
+        class,
+        issuers,
+        account,
+        cluster,
+    } = from;
     check_supported(spec)?;
-    check(class, Request { namespace: &namespace.name, namespace_labels: &namespace.labels, name, spec })?;
+    check(
+        class,
+        Request {
+            namespace: &namespace.name,
+            namespace_labels: &namespace.labels,
+            name,
+            spec,
+        },
+    )?;
     let placement = place(&from)?;
     if let Some(placed) = placed.filter(|placed| **placed != placement) {
         return Err(Refusal::new(
@@ -159,7 +177,10 @@ pub fn resolve(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
         issuers: issuers.clone(),
         audience: class.audience.clone(),
         namespace: namespace.name.clone(),
-        service_accounts: references.iter().map(|reference| reference.name.clone()).collect(),
+        service_accounts: references
+            .iter()
+            .map(|reference| reference.name.clone())
+            .collect(),
         trusted_services: role.trusted_services.iter().cloned().collect(),
     };
     Ok(RoleIntent {
@@ -189,9 +210,20 @@ pub fn resolve(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
 
 /// Where the role of an object lives.
 pub fn place(from: &Resolution<'_>) -> Result<Placement, Refusal> {
-    let Resolution { name, spec, namespace, class, account, cluster, .. } = from;
+    let Resolution {
+        name,
+        spec,
+        namespace,
+        class,
+        account,
+        cluster,
+        ..
+    } = from;
     let invalid = |what: &str, e: &dyn std::fmt::Display| {
-        Refusal::new(reasons::INVALID_SPEC, format!("{what} of this object can't be used: {e}"))
+        Refusal::new(
+            reasons::INVALID_SPEC,
+            format!("{what} of this object can't be used: {e}"),
+        )
     };
     let path = expand_path(&class.path_template, &cluster.name, &namespace.name)
         .map_err(|e| invalid("the role's path", &e))?;
@@ -217,7 +249,9 @@ fn all_tags(
             return Err(invalid(format!("the key {key:?} is reserved; choose another")));
         }
         if own.keys().skip(i + 1).any(|other| tags::same_key(key, other)) {
-            return Err(invalid(format!("the key {key:?} is there twice (IAM ignores case in tag keys); remove one")));
+            return Err(invalid(format!(
+                "the key {key:?} is there twice (IAM ignores case in tag keys); remove one"
+            )));
         }
         tags::check(key, value).map_err(|e| invalid(e.to_string()))?;
     }
@@ -239,12 +273,18 @@ fn documents(spec: &MlServiceRoleSpec) -> Result<BTreeMap<String, PolicyDocument
         let document = PolicyDocument::from_value(&policy.document)
             .and_then(|parsed| document::check(&parsed, Kind::Identity).map(|()| parsed))
             .map_err(|e| {
-                Refusal::new(reasons::INVALID_SPEC, format!("inlinePolicies {:?}: {e}", policy.name))
+                Refusal::new(
+                    reasons::INVALID_SPEC,
+                    format!("inlinePolicies {:?}: {e}", policy.name),
+                )
             })?;
         if documents.insert(policy.name.clone(), document).is_some() {
             return Err(Refusal::new(
                 reasons::INVALID_SPEC,
-                format!("inlinePolicies {:?} is there twice; remove or rename one", policy.name),
+                format!(
+                    "inlinePolicies {:?} is there twice; remove or rename one",
+                    policy.name
+                ),
             ));
         }
     }
@@ -255,7 +295,8 @@ fn policy_arns(spec: &MlServiceRoleSpec) -> Result<BTreeSet<PolicyArn>, Refusal>
     spec.managed_policy_arns
         .iter()
         .map(|arn| {
-            arn.parse().map_err(|e| Refusal::new(reasons::INVALID_SPEC, format!("managedPolicyArns {arn:?}: {e}")))
+            arn.parse()
+                .map_err(|e| Refusal::new(reasons::INVALID_SPEC, format!("managedPolicyArns {arn:?}: {e}")))
         })
         .collect()
 }

@@ -107,7 +107,10 @@ impl BoundBy {
     /// Reads the annotation's value; anything else than `<name>/<uid>` is nobody's.
     pub fn parse(text: &str) -> Option<Self> {
         let (name, uid) = text.split_once('/')?;
-        Some(Self { name: name.to_owned(), uid: uid.to_owned() })
+        Some(Self {
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+        })
     }
 }
 
@@ -150,7 +153,9 @@ impl Step {
             Step::Tag(tags) => tags.keys().cloned().collect::<Vec<_>>().join(", "),
             Step::Untag(keys) => keys.iter().cloned().collect::<Vec<_>>().join(", "),
             Step::PutInline { name, .. } | Step::DeleteInline(name) => name.clone(),
-            Step::CreateServiceAccount(binding) | Step::BindServiceAccount { binding, .. } => binding.name.clone(),
+            Step::CreateServiceAccount(binding) | Step::BindServiceAccount { binding, .. } => {
+                binding.name.clone()
+            }
             Step::UnbindServiceAccount { name, .. } | Step::DeleteServiceAccount { name, .. } => name.clone(),
             Step::UpdateTrust { .. } | Step::UpdateRole { .. } | Step::DeleteRole | Step::RemoveFinalizer => {
                 String::new()

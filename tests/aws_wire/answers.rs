@@ -55,10 +55,7 @@ async fn a_role_is_read_with_everything_that_it_has() {
             description: "for a".into(),
             max_session_duration_seconds: 7200,
             permissions_boundary: Some("arn:aws:iam::111122223333:policy/b".into()),
-            tags: BTreeMap::from([
-                ("team".into(), "a+b".into()),
-                ("empty".into(), String::new())
-            ]),
+            tags: BTreeMap::from([("team".into(), "a+b".into()), ("empty".into(), String::new())]),
         }
     );
 }
@@ -127,10 +124,7 @@ fn attached(names: &[&str], marker: &str) -> Reply {
         .collect();
     ok(
         "ListAttachedRolePolicies",
-        &format!(
-            "<AttachedPolicies>{members}</AttachedPolicies>{}",
-            page(marker)
-        ),
+        &format!("<AttachedPolicies>{members}</AttachedPolicies>{}", page(marker)),
     )
 }
 
@@ -185,16 +179,10 @@ async fn a_roles_policies_are_read_from_all_pages() {
     let iam = server.iam().await;
     let content = iam.role_content(&"trainer".parse().unwrap()).await.unwrap();
     let arn = |name| format!("arn:aws:iam::aws:policy/{name}").parse().unwrap();
-    assert_eq!(
-        content.attached,
-        BTreeSet::from([arn("A"), arn("B"), arn("C")])
-    );
+    assert_eq!(content.attached, BTreeSet::from([arn("A"), arn("B"), arn("C")]));
     assert_eq!(
         content.inline,
-        BTreeMap::from([
-            ("one".into(), DOCUMENT.into()),
-            ("plain".into(), DOCUMENT.into())
-        ]),
+        BTreeMap::from([("one".into(), DOCUMENT.into()), ("plain".into(), DOCUMENT.into())]),
         "both spellings of a document are read, and one that vanished is left out"
     );
     assert_eq!(server.count("ListAttachedRolePolicies"), 3);
@@ -215,10 +203,7 @@ async fn a_list_that_breaks_off_is_an_error_and_not_a_shorter_list() {
         let iam = server.iam().await;
         let name = "trainer".parse().unwrap();
         let error = iam.role_content(&name).await.unwrap_err();
-        assert_eq!(
-            (error.operation, error.class),
-            (broken, ErrorClass::Transient)
-        );
+        assert_eq!((error.operation, error.class), (broken, ErrorClass::Transient));
     }
 }
 
@@ -241,9 +226,7 @@ async fn audiences_are_the_client_ids_of_the_provider() {
         .unwrap();
     let iam = server.iam().await;
     assert_eq!(
-        iam.open_id_connect_provider_audiences(&provider)
-            .await
-            .unwrap(),
+        iam.open_id_connect_provider_audiences(&provider).await.unwrap(),
         BTreeSet::from(["sts.amazonaws.com".into(), "other".into()])
     );
 }
@@ -252,10 +235,7 @@ async fn audiences_are_the_client_ids_of_the_provider() {
 async fn a_policy_exists_unless_iam_says_that_it_does_not() {
     for (reply, expected) in [
         (ok("GetPolicy", "<Policy></Policy>"), Ok(true)),
-        (
-            error(404, "NoSuchEntity", "Policy does not exist"),
-            Ok(false),
-        ),
+        (error(404, "NoSuchEntity", "Policy does not exist"), Ok(false)),
         (error(403, "AccessDenied", "no"), Err(ErrorClass::Denied)),
     ] {
         let server = Server::start(iam_only(move |_| reply.clone())).await;

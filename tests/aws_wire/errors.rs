@@ -40,26 +40,14 @@ async fn iams_errors_keep_code_and_message_and_get_their_class() {
         ),
         // AttachRolePolicy's model doesn't have this one.
         (409, "ConcurrentModification", "busy", Conflict, false),
-        (
-            409,
-            "EntityTemporarilyUnmodifiable",
-            "busy",
-            Conflict,
-            false,
-        ),
+        (409, "EntityTemporarilyUnmodifiable", "busy", Conflict, false),
         (409, "DeleteConflict", "detach first", Conflict, false),
         (409, "EntityAlreadyExists", "it exists", Conflict, false),
         (403, "AccessDenied", "not authorized", Denied, false),
         (403, "ExpiredToken", "expired", Denied, false),
         (403, "InvalidClientTokenId", "unknown", Denied, false),
         (403, "SignatureDoesNotMatch", "no", Denied, false),
-        (
-            404,
-            "NoSuchEntity",
-            "Policy x does not exist",
-            Invalid,
-            false,
-        ),
+        (404, "NoSuchEntity", "Policy x does not exist", Invalid, false),
         (409, "LimitExceeded", "Cannot exceed quota", Invalid, false),
         (400, "ValidationError", "1 validation error", Invalid, false),
         (418, "BrandNew", "who knows", Invalid, false),
@@ -84,10 +72,7 @@ async fn a_proxys_error_page_is_transient() {
         error.to_string(),
         "AttachRolePolicy: UnreadableAnswer: HTTP 502 without a complete answer of AWS"
     );
-    assert_eq!(
-        (error.class, error.ambiguous),
-        (ErrorClass::Transient, true)
-    );
+    assert_eq!((error.class, error.ambiguous), (ErrorClass::Transient, true));
 }
 
 #[tokio::test]
@@ -114,10 +99,7 @@ async fn an_error_inside_an_answer_with_status_200_is_not_taken_for_success() {
     let Reply::Http(_, body) = error(400, "Throttling", "Rate exceeded") else {
         unreachable!()
     };
-    assert_eq!(
-        attach(Reply::Http(200, body)).await.class,
-        ErrorClass::Transient
-    );
+    assert_eq!(attach(Reply::Http(200, body)).await.class, ErrorClass::Transient);
 }
 
 #[tokio::test]
@@ -127,10 +109,7 @@ async fn a_body_that_breaks_off_is_no_answer_however_it_breaks_off() {
     for reply in [Reply::CutShort(200, whole), Reply::Http(200, half)] {
         let error = attach(reply).await;
         assert_eq!(error.code, code::UNREADABLE_ANSWER);
-        assert_eq!(
-            (error.class, error.ambiguous),
-            (ErrorClass::Transient, true)
-        );
+        assert_eq!((error.class, error.ambiguous), (ErrorClass::Transient, true));
     }
 }
 
@@ -142,18 +121,14 @@ async fn half_an_error_is_not_taken_for_the_error_that_it_begins_with() {
     let cut = whole.find("SuchEntity").unwrap();
     let error = attach(Reply::Http(404, whole[..cut].into())).await;
     assert_eq!(error.code, code::UNREADABLE_ANSWER);
-    assert_eq!(
-        (error.class, error.ambiguous),
-        (ErrorClass::Transient, false)
-    );
+    assert_eq!((error.class, error.ambiguous), (ErrorClass::Transient, false));
 }
 
 /// The half document holds the first policy whole, so that the SDK's reader is content with it.
 #[tokio::test]
 async fn half_a_list_of_policies_is_not_taken_for_the_list() {
-    let member = |name: &str| {
-        format!("<member><PolicyArn>arn:aws:iam::aws:policy/{name}</PolicyArn></member>")
-    };
+    let member =
+        |name: &str| format!("<member><PolicyArn>arn:aws:iam::aws:policy/{name}</PolicyArn></member>");
     let whole = ok_body(
         "ListAttachedRolePolicies",
         &format!(
@@ -169,10 +144,7 @@ async fn half_a_list_of_policies_is_not_taken_for_the_list() {
     }))
     .await;
     let iam = server.iam().await;
-    let error = iam
-        .role_content(&"trainer".parse().unwrap())
-        .await
-        .unwrap_err();
+    let error = iam.role_content(&"trainer".parse().unwrap()).await.unwrap_err();
     assert_eq!(error.operation, "ListAttachedRolePolicies");
     assert_eq!(error.code, code::UNREADABLE_ANSWER);
 }
@@ -181,20 +153,14 @@ async fn half_a_list_of_policies_is_not_taken_for_the_list() {
 async fn a_reset_connection_leaves_open_whether_the_request_was_carried_out() {
     let error = attach(Reply::Reset).await;
     assert_eq!(error.code, code::CONNECTION_FAULT);
-    assert_eq!(
-        (error.class, error.ambiguous),
-        (ErrorClass::Transient, true)
-    );
+    assert_eq!((error.class, error.ambiguous), (ErrorClass::Transient, true));
 }
 
 #[tokio::test]
 async fn a_request_that_is_never_answered_ends_at_its_limit() {
     let error = attach(Reply::Hang).await;
     assert_eq!(error.code, code::TIMEOUT);
-    assert_eq!(
-        (error.class, error.ambiguous),
-        (ErrorClass::Transient, true)
-    );
+    assert_eq!((error.class, error.ambiguous), (ErrorClass::Transient, true));
 }
 
 #[tokio::test]

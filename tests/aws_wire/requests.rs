@@ -53,10 +53,7 @@ async fn create_role_sends_everything_in_one_request() {
             ("Description", "for team a + b"),
             ("MaxSessionDuration", "7200"),
             ("Path", "/ml/"),
-            (
-                "PermissionsBoundary",
-                "arn:aws:iam::111122223333:policy/ml/b"
-            ),
+            ("PermissionsBoundary", "arn:aws:iam::111122223333:policy/ml/b"),
             ("RoleName", "trainer"),
             ("Tags.member.1.Key", "mlservicerole.io/name"),
             ("Tags.member.1.Value", "trainer"),
@@ -112,9 +109,7 @@ async fn every_other_write_names_its_role_and_its_object() {
     let name = "trainer".parse().unwrap();
     let policy = "arn:aws:iam::aws:policy/ReadOnly".parse().unwrap();
     iam.update_assume_role_policy(&name, TRUST).await.unwrap();
-    iam.put_role_permissions_boundary(&name, &policy)
-        .await
-        .unwrap();
+    iam.put_role_permissions_boundary(&name, &policy).await.unwrap();
     iam.tag_role(&name, &BTreeMap::from([("k".into(), "v".into())]))
         .await
         .unwrap();
@@ -130,21 +125,14 @@ async fn every_other_write_names_its_role_and_its_object() {
     let role = ("RoleName", "trainer");
     let arn = "arn:aws:iam::aws:policy/ReadOnly";
     for (action, expected) in [
-        (
-            "UpdateAssumeRolePolicy",
-            vec![("PolicyDocument", TRUST), role],
-        ),
+        ("UpdateAssumeRolePolicy", vec![("PolicyDocument", TRUST), role]),
         (
             "PutRolePermissionsBoundary",
             vec![("PermissionsBoundary", arn), role],
         ),
         (
             "TagRole",
-            vec![
-                role,
-                ("Tags.member.1.Key", "k"),
-                ("Tags.member.1.Value", "v"),
-            ],
+            vec![role, ("Tags.member.1.Key", "k"), ("Tags.member.1.Value", "v")],
         ),
         ("UntagRole", vec![role, ("TagKeys.member.1", "k")]),
         (

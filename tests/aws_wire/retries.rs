@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use mlservicerole_operator::aws::error::code;
 use mlservicerole_operator::aws::transport::Limits;
-use mlservicerole_operator::aws::{
-    AccountRef, Accounts, AwsError, ErrorClass, SdkAccounts, SessionError,
-};
+use mlservicerole_operator::aws::{AccountRef, Accounts, AwsError, ErrorClass, SdkAccounts, SessionError};
 use tokio::net::TcpListener;
 
 use crate::server::{Reply, Server, config, error, iam_only, ok, short_limits};

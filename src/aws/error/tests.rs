@@ -53,15 +53,7 @@ fn every_code_has_its_class() {
 
 #[test]
 fn an_unknown_principal_may_become_known_but_other_malformed_documents_stay_malformed() {
-    let with = |text| {
-        classify(
-            "CreateRole",
-            Some("MalformedPolicyDocument"),
-            text,
-            Some(400),
-        )
-        .class
-    };
+    let with = |text| classify("CreateRole", Some("MalformedPolicyDocument"), text, Some(400)).class;
     assert_eq!(
         with(r#"Invalid principal in policy: "AWS":"arn:aws:iam::111122223333:role/new""#),
         ErrorClass::NotYetConsistent
@@ -93,10 +85,7 @@ fn an_answer_without_a_code_gets_one_of_ours_and_says_its_status() {
         error.to_string(),
         "GetRole: UnreadableAnswer: HTTP 502 without a complete answer of AWS"
     );
-    assert_eq!(
-        classify("GetRole", None, "", None).code,
-        code::CONNECTION_FAULT
-    );
+    assert_eq!(classify("GetRole", None, "", None).code, code::CONNECTION_FAULT);
     assert_eq!(
         classify("GetRole", None, "", Some(429)).class,
         ErrorClass::Throttled

@@ -70,10 +70,7 @@ pub(super) fn parse_attached(
     let text = policy.policy_arn().unwrap_or_default();
     text.parse().map_err(|error| {
         // Left out, it would be taken for detached.
-        unreadable(
-            operation,
-            &format!("an attached policy has no ARN: {error}"),
-        )
+        unreadable(operation, &format!("an attached policy has no ARN: {error}"))
     })
 }
 

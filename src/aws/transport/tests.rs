@@ -20,10 +20,7 @@ fn a_whole_document_is_an_answer_whatever_stands_around_it() {
 #[test]
 fn a_document_that_breaks_off_anywhere_is_none() {
     for length in 0..ROLE.len() {
-        assert!(
-            !is_whole_answer(&ROLE.as_bytes()[..length], true),
-            "{length}"
-        );
+        assert!(!is_whole_answer(&ROLE.as_bytes()[..length], true), "{length}");
     }
 }
 
