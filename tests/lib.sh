@@ -88,7 +88,8 @@ clean_up() {
   trap - EXIT
   trap '' INT TERM HUP
   if [[ $status -ne 0 ]]; then
-    if [[ -n "$SCRATCH" ]]; then show_logs; fi
+    # 128 and more is a signal: whoever sent it knows why.
+    if [[ -n "$SCRATCH" && $status -lt 128 ]]; then show_logs; fi
     printf '\n==> FAILED (exit %s): %s\n' "$status" "${PHASE:-$0}" >&2
   fi
   stop_group
