@@ -66,7 +66,7 @@ show_logs() {
   for log in "$SCRATCH"/bed/log/*.log "$SCRATCH"/*.log; do
     [[ -s "$log" ]] || continue
     printf '\n--- the end of %s\n' "${log#"$SCRATCH"/}" >&2
-    tail -n 30 "$log" >&2
+    tail -n 15 "$log" >&2
   done
 }
 
