@@ -1,7 +1,9 @@
-//! The operator that gives ML workloads on EKS their AWS permissions: IAM roles for ServiceAccounts (IRSA),
-//! from an `MlServiceRole` in the tenant's namespace, within what an `MlServiceRoleClass` allows.
-
+//! The operator.
 pub mod api;
+pub mod aws;
 pub mod cli;
+pub mod guard;
+pub mod iam;
+pub mod plan;
 pub mod run;
 pub mod telemetry;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelectorRequirement};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -186,7 +186,8 @@ pub struct NoBoundary {}
 #[serde(rename_all = "camelCase")]
 pub struct Allow {
     /// Namespaces that may use this class, by their labels. `{}` means all and must be written.
-    pub namespaces: LabelSelector,
+    #[schemars(schema_with = "crate::api::crd::namespace_selector")]
+    pub namespaces: NamespaceSelector,
     /// Presets that may be used, and with which values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
@@ -241,6 +242,22 @@ pub struct Allow {
     /// Whether the ServiceAccount `default`, which every pod uses that names none, may be bound. When absent: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_service_account: Option<bool>,
+}
+
+/// A label selector that remembers what it doesn't understand. The API server would prune a mistyped
+/// `matchLabel`, and what is left, `{}`, would mean every namespace.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceSelector {
+    /// Labels that a namespace must have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+    /// Requirements that a namespace's labels must meet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub match_expressions: Vec<LabelSelectorRequirement>,
+    /// Fields that a label selector doesn't have; a class with any is refused.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, serde_json::Value>,
 }
 
 /// A preset that may be used.

@@ -90,3 +90,11 @@ pub(super) fn condition_block(_: &mut SchemaGenerator) -> Schema {
         },
     })
 }
+
+/// A label selector. Unknown fields are kept, so that the operator sees a mistyped one and refuses the class.
+pub(super) fn namespace_selector(generator: &mut SchemaGenerator) -> Schema {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+    let mut schema = generator.subschema_for::<LabelSelector>();
+    schema.insert("x-kubernetes-preserve-unknown-fields".into(), true.into());
+    schema
+}

@@ -1,0 +1,297 @@
+//! Which credentials reach which account: looks up who a caller is, and keeps one session for each
+//! way of calling.
+//!
+//! A session is given out only after AWS STS has said whose it is. Credentials are never shared
+//! between sessions: two classes that differ in account, role or external id have two, since either
+//! of them could be reconfigured, or be refused, without the other.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
+
+use super::api::IamApi;
+use super::error::{AwsError, ErrorClass, classify, code};
+use super::sdk::SdkIam;
+use super::sdk_error::from_sdk;
+use super::transport::{ConnectionFaultsOnly, Limits, WholeAnswers};
+use crate::iam::arn::{AccountId, Partition, partition_of};
+
+/// The name of the sessions of an assumed role. It stands in CloudTrail, and trust policies may pin
+/// it (`sts:RoleSessionName`).
+pub const SESSION_NAME: &str = "mlservicerole-operator";
+
+/// Where requests go when neither environment nor profile names a region: IAM of the partition
+/// `aws` is one service, with its endpoint there.
+const DEFAULT_REGION: Region = Region::from_static("us-east-1");
+
+const WHO_AM_I: &str = "GetCallerIdentity";
+
+/// An account, and the way into it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AccountRef {
+    /// The account that it must be; none means whichever the credentials belong to.
+    pub account: Option<AccountId>,
+    /// The role to assume; none means the operator's own credentials.
+    pub assume_role: Option<AssumeRole>,
+}
+
+/// A role to assume with the operator's own credentials.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct AssumeRole {
+    pub arn: String,
+    /// Shared with the account's owner, who may treat it as a secret: never printed.
+    pub external_id: Option<String>,
+}
+
+impl fmt::Debug for AssumeRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AssumeRole { arn, external_id } = self;
+        f.debug_struct("AssumeRole")
+            .field("arn", arn)
+            .field("external_id", &external_id.as_ref().map(|_| "***"))
+            .finish()
+    }
+}
+
+/// Access to one account.
+#[derive(Debug)]
+pub struct Session {
+    /// As STS reported it.
+    pub account: AccountId,
+    /// From the caller's own ARN.
+    pub partition: Partition,
+    pub iam: Arc<dyn IamApi>,
+}
+
+/// Why there is no session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    #[error("the credentials belong to AWS account {found}, not to {expected}")]
+    WrongAccount { expected: AccountId, found: AccountId },
+    /// Nothing will change until somebody changes the credentials or the role's trust policy.
+    #[error("the AWS credentials can't be used: {0}")]
+    CredentialsInvalid(AwsError),
+    /// STS could not be asked just now.
+    #[error("AWS can't be asked whose the credentials are: {0}")]
+    Unavailable(AwsError),
+}
+
+/// Gives access to accounts.
+#[async_trait::async_trait]
+pub trait Accounts: Send + Sync {
+    /// The session for an account. In the case of an error nothing but STS has been called.
+    async fn session(&self, account: &AccountRef) -> Result<Arc<Session>, SessionError>;
+}
+
+type SessionResult = Result<Arc<Session>, SessionError>;
+type LookUp = Shared<BoxFuture<'static, SessionResult>>;
+type LookUps = Arc<Mutex<HashMap<AccountRef, LookUp>>>;
+
+/// [`Accounts`] over the AWS SDK.
+///
+/// A session stays for the life of the process; the SDK renews its credentials before they expire.
+/// Failures are not kept: every caller backs off for itself, and a trust policy that has just been
+/// put right should work at the next attempt. Callers that come while a look-up runs share it and
+/// its outcome, so a thousand objects of one class cost one request.
+pub struct SdkAccounts {
+    config: SdkConfig,
+    look_ups: LookUps,
+}
+
+impl SdkAccounts {
+    /// Takes credentials, region and endpoint (`AWS_ENDPOINT_URL`) from the SDK's standard chain:
+    /// environment, profile, web identity, container, instance. Without a region, `us-east-1`;
+    /// other partitions need theirs (`AWS_REGION`), since it selects the endpoint.
+    ///
+    /// Timeouts and the number of attempts are [`Limits::default`]; the SDK's settings for them
+    /// (`AWS_MAX_ATTEMPTS`, `AWS_RETRY_MODE`) have no effect.
+    pub async fn from_environment() -> Self {
+        let region = RegionProviderChain::default_provider().or_else(DEFAULT_REGION);
+        let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .region(region)
+            .load()
+            .await;
+        Self::from_config(&config, &Limits::default())
+    }
+
+    /// With a configuration of the caller's, whose timeouts and retries the limits replace.
+    pub fn from_config(config: &SdkConfig, limits: &Limits) -> Self {
+        let config = config
+            .to_builder()
+            .timeout_config(limits.timeouts())
+            .retry_config(limits.retries())
+            .build();
+        SdkAccounts {
+            config,
+            look_ups: LookUps::default(),
+        }
+    }
+
+    fn shared_look_up(&self, account: &AccountRef) -> LookUp {
+        lock(&self.look_ups)
+            .entry(account.clone())
+            .or_insert_with(|| self.start_look_up(account))
+            .clone()
+    }
+
+    /// A task of its own, so that the look-up goes on when the caller that began it is cancelled:
+    /// others may be waiting for it.
+    fn start_look_up(&self, account: &AccountRef) -> LookUp {
+        let config = self.config.clone();
+        let account = account.clone();
+        let mut entry = Entry {
+            look_ups: Arc::clone(&self.look_ups),
+            account: account.clone(),
+            keep: false,
+        };
+        let task = tokio::spawn(async move {
+            let result = look_up(&config, &account).await;
+            entry.keep = result.is_ok();
+            drop(entry);
+            result
+        });
+        async move {
+            task.await.unwrap_or_else(|stopped| {
+                Err(SessionError::Unavailable(AwsError {
+                    ambiguous: false,
+                    ..classify(
+                        WHO_AM_I,
+                        Some(code::NOT_SENT),
+                        &format!("the look-up was stopped: {stopped}"),
+                        None,
+                    )
+                }))
+            })
+        }
+        .boxed()
+        .shared()
+    }
+}
+
+impl fmt::Debug for SdkAccounts {
+    /// Nothing of the configuration: it holds credentials providers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SdkAccounts").finish_non_exhaustive()
+    }
+}
+
+#[async_trait::async_trait]
+impl Accounts for SdkAccounts {
+    async fn session(&self, account: &AccountRef) -> SessionResult {
+        self.shared_look_up(account).await
+    }
+}
+
+/// Takes a look-up off the list unless it found a session, also where it ends in a panic.
+struct Entry {
+    look_ups: LookUps,
+    account: AccountRef,
+    keep: bool,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if !self.keep {
+            lock(&self.look_ups).remove(&self.account);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // No code that holds the lock can panic half-way through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn look_up(config: &SdkConfig, account: &AccountRef) -> SessionResult {
+    let config = match &account.assume_role {
+        None => config.clone(),
+        Some(role) => assume(config, role).await,
+    };
+    let (found, partition) = who_am_i(&config).await.map_err(|error| {
+        let error = without_external_id(error, account.assume_role.as_ref());
+        match error.class {
+            ErrorClass::Denied | ErrorClass::Invalid => SessionError::CredentialsInvalid(error),
+            _ => SessionError::Unavailable(error),
+        }
+    })?;
+    if let Some(expected) = account.account.as_ref().filter(|&expected| *expected != found) {
+        return Err(SessionError::WrongAccount {
+            expected: expected.clone(),
+            found,
+        });
+    }
+    let client = aws_sdk_iam::Client::from_conf(
+        aws_sdk_iam::config::Builder::from(&config)
+            .retry_classifier(ConnectionFaultsOnly)
+            .interceptor(WholeAnswers)
+            .build(),
+    );
+    Ok(Arc::new(Session {
+        account: found,
+        partition,
+        iam: Arc::new(SdkIam::new(client)),
+    }))
+}
+
+/// The configuration with credentials of the role, which the SDK fetches when a request needs them
+/// and again shortly before they expire (after an hour).
+async fn assume(config: &SdkConfig, role: &AssumeRole) -> SdkConfig {
+    // The provider makes its own STS client, which can't be told to repeat connection faults only.
+    let once = config.to_builder().retry_config(RetryConfig::disabled()).build();
+    let provider = AssumeRoleProvider::builder(&role.arn)
+        .session_name(SESSION_NAME)
+        .configure(&once);
+    let provider = match &role.external_id {
+        Some(id) => provider.external_id(id),
+        None => provider,
+    };
+    config
+        .to_builder()
+        .credentials_provider(SharedCredentialsProvider::new(provider.build().await))
+        .build()
+}
+
+/// GetCallerIdentity, which needs no permission: account and partition of the credentials.
+async fn who_am_i(config: &SdkConfig) -> Result<(AccountId, Partition), AwsError> {
+    let client = aws_sdk_sts::Client::from_conf(
+        aws_sdk_sts::config::Builder::from(config)
+            .retry_classifier(ConnectionFaultsOnly)
+            .interceptor(WholeAnswers)
+            .build(),
+    );
+    let caller = client
+        .get_caller_identity()
+        .send()
+        .await
+        .map_err(|error| from_sdk(WHO_AM_I, &error))?;
+    let unusable = |problem: String| AwsError {
+        class: ErrorClass::Invalid,
+        ambiguous: false,
+        ..classify(WHO_AM_I, Some(code::UNREADABLE_ANSWER), &problem, None)
+    };
+    let account = caller
+        .account()
+        .unwrap_or_default()
+        .parse()
+        .map_err(|error| unusable(format!("STS names no account: {error}")))?;
+    let partition = partition_of(caller.arn().unwrap_or_default())
+        .map_err(|error| unusable(format!("STS names no caller: {error}")))?;
+    Ok((account, partition))
+}
+
+/// STS quotes a value that it finds malformed.
+fn without_external_id(mut error: AwsError, role: Option<&AssumeRole>) -> AwsError {
+    let external_id = role.and_then(|role| role.external_id.as_deref());
+    if let Some(id) = external_id.filter(|id| !id.is_empty()) {
+        error.message = error.message.replace(id, "***");
+    }
+    error
+}

@@ -1,0 +1,80 @@
+//! What the operator asks of IAM, as a trait: one method a call, so that a test can count calls and
+//! fail any of them. `SdkIam` performs them; the fake in `tests/support` behaves like IAM.
+//!
+//! No method decides, retries or interprets: an error is handed on as IAM gave it, and a delete of
+//! something that is gone is an error like any other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use super::error::AwsError;
+use crate::iam::arn::{OidcProviderArn, PolicyArn};
+use crate::iam::name::RoleName;
+use crate::iam::role::{NewRole, RoleContent, RoleHeader};
+
+/// IAM in one account.
+///
+/// Every error carries IAM's code; what each operation may answer stands in the IAM API reference
+/// under its name. What was written can be missing from a read for some seconds, since IAM's reads
+/// are eventually consistent.
+#[async_trait::async_trait]
+pub trait IamApi: Send + Sync + Debug {
+    /// CreateRole, with everything that it takes in one request. A name that is taken, whatever the
+    /// path and case, is `EntityAlreadyExists`.
+    async fn create_role(&self, role: &NewRole) -> Result<RoleHeader, AwsError>;
+
+    /// GetRole. A missing role is `NoSuchEntity`.
+    async fn get_role(&self, name: &RoleName) -> Result<RoleHeader, AwsError>;
+
+    /// DeleteRole. `DeleteConflict` while anything is attached, inline or in an instance profile.
+    async fn delete_role(&self, name: &RoleName) -> Result<(), AwsError>;
+
+    /// UpdateAssumeRolePolicy: replaces the trust policy.
+    async fn update_assume_role_policy(&self, name: &RoleName, document: &str) -> Result<(), AwsError>;
+
+    /// UpdateRole. It sets both values, and an empty description takes the old one away.
+    async fn update_role(
+        &self,
+        name: &RoleName,
+        description: &str,
+        max_session_duration_seconds: u32,
+    ) -> Result<(), AwsError>;
+
+    /// PutRolePermissionsBoundary: sets or replaces. There is no call that removes one.
+    async fn put_role_permissions_boundary(
+        &self,
+        name: &RoleName,
+        boundary: &PolicyArn,
+    ) -> Result<(), AwsError>;
+
+    /// TagRole: adds tags, or replaces their values; other tags stay. No tags, no call.
+    async fn tag_role(&self, name: &RoleName, tags: &BTreeMap<String, String>) -> Result<(), AwsError>;
+
+    /// UntagRole. A key that the role doesn't have is no error. No keys, no call.
+    async fn untag_role(&self, name: &RoleName, keys: &BTreeSet<String>) -> Result<(), AwsError>;
+
+    /// PutRolePolicy: adds or replaces an inline policy.
+    async fn put_role_policy(&self, name: &RoleName, policy: &str, document: &str) -> Result<(), AwsError>;
+
+    /// DeleteRolePolicy. `NoSuchEntity` for a missing role and for a missing policy.
+    async fn delete_role_policy(&self, name: &RoleName, policy: &str) -> Result<(), AwsError>;
+
+    /// AttachRolePolicy. Attaching twice is no error.
+    async fn attach_role_policy(&self, name: &RoleName, policy: &PolicyArn) -> Result<(), AwsError>;
+
+    /// DetachRolePolicy. `NoSuchEntity` for a missing role and for a policy that isn't attached.
+    async fn detach_role_policy(&self, name: &RoleName, policy: &PolicyArn) -> Result<(), AwsError>;
+
+    /// All pages of ListAttachedRolePolicies and ListRolePolicies, then GetRolePolicy for each
+    /// inline policy: two calls and one for each. A policy that vanishes in between is left out.
+    async fn role_content(&self, name: &RoleName) -> Result<RoleContent, AwsError>;
+
+    /// GetOpenIDConnectProvider's `ClientIDList`: the audiences whose tokens the provider accepts.
+    async fn open_id_connect_provider_audiences(
+        &self,
+        provider: &OidcProviderArn,
+    ) -> Result<BTreeSet<String>, AwsError>;
+
+    /// GetPolicy, where `NoSuchEntity` is the answer "no".
+    async fn policy_exists(&self, policy: &PolicyArn) -> Result<bool, AwsError>;
+}

@@ -1,0 +1,15 @@
+//! The AWS edge: performs calls to IAM and STS, and reports faithfully what came of them.
+//!
+//! It decides nothing. What an error means for a role is the controller's business; whether a call
+//! is made at all, the plan's. [`IamApi`] is the whole of IAM that the rest of the crate knows.
+
+pub mod accounts;
+pub mod api;
+pub mod error;
+mod sdk;
+mod sdk_error;
+pub mod transport;
+
+pub use accounts::{AccountRef, Accounts, AssumeRole, SdkAccounts, Session, SessionError};
+pub use api::IamApi;
+pub use error::{AwsError, ErrorClass};

@@ -1,0 +1,56 @@
+//! Why something isn't done, in words for the person who can change it.
+
+use crate::api::condition::reasons;
+
+/// A decision against a request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// One of [`reasons`].
+    pub reason: &'static str,
+    /// Names the object, the rule and the remedy.
+    pub message: String,
+    /// Whether trying again is useless until a person changes something.
+    pub final_: bool,
+}
+
+impl Refusal {
+    /// A refusal that only a person can mend.
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            final_: true,
+        }
+    }
+
+    /// A refusal that passes by itself.
+    pub fn passing(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            final_: false,
+        }
+    }
+
+    /// A field holds something that a later release will understand.
+    pub fn not_yet_supported(field: &str, remedy: &str) -> Self {
+        Self::new(
+            reasons::NOT_YET_SUPPORTED,
+            format!("{field} is not supported by this release of the operator; {remedy}"),
+        )
+    }
+
+    /// Several refusals as one: the first one's reason, everybody's words.
+    pub fn joined(refusals: Vec<Refusal>) -> Option<Refusal> {
+        let first = refusals.first()?;
+        Some(Refusal {
+            reason: first.reason,
+            final_: refusals.iter().any(|r| r.final_),
+            message: refusals
+                .iter()
+                .map(|r| r.message.as_str())
+                .collect::<Vec<_>>()
+                .join("; "),
+        })
+    }
+}

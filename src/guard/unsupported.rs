@@ -1,0 +1,43 @@
+//! Fields of an MlServiceRole that this release doesn't act on yet. They are refused, never ignored: a tenant
+//! must not believe in a preset or a conflict policy that nobody carries out.
+
+use super::Refusal;
+use crate::api::MlServiceRoleSpec;
+use crate::api::role::{AdoptionPolicy, ConflictPolicy, Mode};
+
+/// Refuses what a later release brings.
+pub fn check(spec: &MlServiceRoleSpec) -> Result<(), Refusal> {
+    let mut refusals = Vec::new();
+    if !spec.access.is_empty() {
+        refusals.push(Refusal::not_yet_supported(
+            "spec.access",
+            "remove it, and list managedPolicyArns or inlinePolicies instead",
+        ));
+    }
+    if spec
+        .adoption_policy
+        .is_some_and(|policy| policy != AdoptionPolicy::Never)
+    {
+        refusals.push(Refusal::not_yet_supported(
+            "spec.adoptionPolicy other than Never",
+            "remove it; the operator creates a role of its own",
+        ));
+    }
+    if spec.mode == Some(Mode::Observe) {
+        refusals.push(Refusal::not_yet_supported(
+            "spec.mode Observe",
+            "remove it, or delete the object",
+        ));
+    }
+    let replacing = spec.service_accounts.iter().flatten();
+    for account in replacing.filter(|a| a.conflict_policy == Some(ConflictPolicy::Replace)) {
+        refusals.push(Refusal::not_yet_supported(
+            &format!("conflictPolicy Replace of ServiceAccount {:?}", account.name),
+            "remove it, and take the other role's annotation off the ServiceAccount yourself",
+        ));
+    }
+    match Refusal::joined(refusals) {
+        Some(refusal) => Err(refusal),
+        None => Ok(()),
+    }
+}

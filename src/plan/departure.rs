@@ -1,0 +1,179 @@
+//! Taking everything away again. The annotation goes first, then the role, then the finalizer; what isn't ours
+//! stays, and what was never confirmed gone keeps the object.
+
+use std::collections::BTreeSet;
+
+use super::binding::{Surroundings, release};
+use super::knowledge::{Clock, RoleKnowledge, RoleState};
+use super::ownership::{Ownership, judge};
+use super::planner::{Depth, Next, Notice, Plan, confirm};
+use super::{Owner, Step};
+use crate::api::condition::reasons;
+use crate::guard::Refusal;
+use crate::iam::arn::{PolicyArn, RoleArn};
+use crate::iam::tags;
+
+/// An object that is being deleted.
+#[derive(Clone, Debug)]
+pub struct Departure {
+    /// Whose the role is.
+    pub owner: Owner,
+    /// Where its role was placed.
+    pub role_arn: RoleArn,
+    /// Clusters whose roles are inherited.
+    pub former_cluster_uids: BTreeSet<String>,
+    /// Whether the role is to stay, and whether the class allows that.
+    pub retain: Retention,
+    /// Attachments that the role should have, for when its content isn't known.
+    pub attached: BTreeSet<PolicyArn>,
+    /// Names of inline policies that it should have.
+    pub inline: BTreeSet<String>,
+}
+
+/// What becomes of the role.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Retention {
+    /// It goes.
+    Delete,
+    /// It stays.
+    Retain,
+    /// It should stay, but the class of this name doesn't allow that.
+    Refused(String),
+}
+
+/// Steps that need nothing of AWS: what the ServiceAccounts carry.
+pub fn release_all(
+    owner: &Owner,
+    role_arn: Option<&RoleArn>,
+    around: Surroundings<'_>,
+    retain: bool,
+) -> Plan {
+    let mut plan = Plan::default();
+    plan.stage(release(owner, role_arn, &[], around, retain));
+    plan
+}
+
+/// Plans for an object that is being deleted and still carries the finalizer.
+pub fn plan_departure(
+    departure: &Departure,
+    knowledge: &RoleKnowledge,
+    around: Surroundings<'_>,
+    clock: &Clock,
+) -> Next {
+    let Departure { owner, role_arn, .. } = departure;
+    let retain = departure.retain == Retention::Retain;
+    // A refused Retain keeps the annotation, so that pods keep working until somebody decides.
+    let undecided = matches!(departure.retain, Retention::Refused(_));
+    let unbind = if undecided {
+        Plan::default()
+    } else {
+        release_all(owner, Some(role_arn), around, retain)
+    };
+    if !unbind.is_empty() {
+        return Next::Do(unbind);
+    }
+    let mut plan = Plan::default();
+    let (header, content) = match &knowledge.state {
+        RoleState::Unknown => return Next::Read(Depth::Header),
+        RoleState::Absent => return gone(departure, knowledge, around, clock),
+        RoleState::Present { header, content } => (header, content),
+    };
+    match judge(
+        owner,
+        role_arn,
+        header,
+        &departure.former_cluster_uids,
+        knowledge.was_ours,
+    ) {
+        Ownership::Ours | Ownership::Inherited => {}
+        Ownership::Foreign(refusal) => {
+            let confirmed = confirm(refusal, knowledge, clock);
+            let Next::Blocked(refusal) = confirmed else {
+                return confirmed;
+            };
+            plan.notices.push(Notice {
+                reason: "RoleLeftAlone",
+                message: format!("{}; this object goes without it", refusal.message),
+                warning: true,
+            });
+            plan.stage(release(owner, Some(role_arn), &[], around, retain));
+            plan.stage(vec![Step::RemoveFinalizer]);
+            return Next::Do(plan);
+        }
+    }
+    if !knowledge.is_fresh(clock) {
+        return Next::Read(Depth::Header);
+    }
+    match &departure.retain {
+        Retention::Refused(class) => {
+            return Next::Blocked(Refusal::new(
+                reasons::RETAIN_NOT_ALLOWED,
+                format!(
+                    "deletionPolicy is Retain but class {class:?} doesn't allow it, so role {} is neither kept nor \
+                     deleted; write deletionPolicy: Delete, or ask the platform admin to set allow.retain",
+                    role_arn.name()
+                ),
+            ));
+        }
+        Retention::Retain => {
+            plan.stage(vec![Step::Tag(
+                [(tags::RETAINED.to_owned(), "true".to_owned())].into(),
+            )]);
+            plan.notices.push(Notice {
+                reason: "RoleRetained",
+                message: format!("role {role_arn} stays and belongs to nobody from now on"),
+                warning: false,
+            });
+        }
+        Retention::Delete => {
+            // Taking away what isn't there is harmless: what should be there is tried where nothing is known, and
+            // a DeleteConflict brings a full read.
+            let (attached, inline): (BTreeSet<_>, BTreeSet<_>) = match content {
+                Some(content) => (content.attached.clone(), content.inline.keys().cloned().collect()),
+                None => (departure.attached.clone(), departure.inline.clone()),
+            };
+            let mut empty: Vec<Step> = attached.into_iter().map(Step::Detach).collect();
+            empty.extend(inline.into_iter().map(Step::DeleteInline));
+            plan.stage(empty);
+            plan.stage(vec![Step::DeleteRole]);
+        }
+    }
+    plan.stage(vec![Step::RemoveFinalizer]);
+    Next::Do(plan)
+}
+
+/// There is no role: believed at once after our own DeleteRole, else once two reads agree, since a role that was
+/// created a moment ago may not be readable yet.
+fn gone(departure: &Departure, knowledge: &RoleKnowledge, around: Surroundings<'_>, clock: &Clock) -> Next {
+    let deleted_by_us = knowledge.last_write == Some(knowledge.as_of);
+    if !deleted_by_us {
+        if !knowledge.is_fresh(clock) && knowledge.disputed_since.is_none() {
+            return Next::Read(Depth::Header);
+        }
+        let since = knowledge.disputed_since.unwrap_or(knowledge.as_of);
+        let until = since + clock.consistency_window;
+        if knowledge.as_of < until {
+            if clock.now >= until {
+                return Next::Read(Depth::Header);
+            }
+            let why = Refusal::passing(
+                reasons::NOT_YET_CONSISTENT,
+                format!(
+                    "IAM shows no role {}; it is read once more before this object goes",
+                    departure.role_arn.name()
+                ),
+            );
+            return Next::Wait { why, until };
+        }
+    }
+    let mut plan = Plan::default();
+    plan.stage(release(
+        &departure.owner,
+        Some(&departure.role_arn),
+        &[],
+        around,
+        false,
+    ));
+    plan.stage(vec![Step::RemoveFinalizer]);
+    Next::Do(plan)
+}

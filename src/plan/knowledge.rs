@@ -1,0 +1,171 @@
+//! What is known of an object's role, how well and since when. Kept in memory for each object, corrected by
+//! every read and by every write of our own, so that an unchanged object costs no call to AWS.
+
+use std::time::Duration;
+
+use super::Step;
+use crate::iam::role::{RoleContent, RoleHeader};
+
+/// Times are durations since the process started, on a clock that never goes back.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// When this reconcile began: what was learnt since then is fresh.
+    pub started: Duration,
+    /// Now.
+    pub now: Duration,
+    /// How long IAM may contradict itself.
+    pub consistency_window: Duration,
+    /// After how long a role is read again to find drift.
+    pub drift_interval: Duration,
+}
+
+/// A role as last seen.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum RoleState {
+    /// Nothing is known.
+    #[default]
+    Unknown,
+    /// There is no role of that name.
+    Absent,
+    /// There is one; its content (inline policies and attachments) may not have been read.
+    Present {
+        /// What GetRole answers.
+        header: Box<RoleHeader>,
+        /// What the role holds, once known.
+        content: Option<RoleContent>,
+    },
+}
+
+/// What is known of a role.
+#[derive(Clone, Debug, Default)]
+pub struct RoleKnowledge {
+    /// The role as last seen.
+    pub state: RoleState,
+    /// When it was seen, or written by us.
+    pub as_of: Duration,
+    /// When we last wrote to it; a read soon after may be older than the write.
+    pub last_write: Option<Duration>,
+    /// When IAM said that the name is taken, while no read has shown the role.
+    pub exists_since: Option<Duration>,
+    /// Since when reads contradict what we believe; believed once two, far enough apart, agree.
+    pub disputed_since: Option<Duration>,
+    /// Whether our ownership tags were seen on it.
+    pub was_ours: bool,
+}
+
+impl RoleKnowledge {
+    /// Whether this was learnt in the reconcile at hand.
+    pub fn is_fresh(&self, clock: &Clock) -> bool {
+        self.state != RoleState::Unknown && self.as_of >= clock.started
+    }
+
+    /// Whether it is time to look for drift.
+    pub fn is_due(&self, clock: &Clock) -> bool {
+        clock.now.saturating_sub(self.as_of) >= clock.drift_interval
+    }
+
+    /// Whether a read may still be older than our last write.
+    pub fn may_be_stale(&self, clock: &Clock) -> bool {
+        self.last_write
+            .is_some_and(|written| clock.now.saturating_sub(written) < clock.consistency_window)
+    }
+
+    /// Notes the answer of a read; `None` means that IAM knows no role of that name.
+    pub fn note_read(&mut self, read: Option<(RoleHeader, Option<RoleContent>)>, now: Duration) {
+        self.as_of = now;
+        self.state = match read {
+            None => RoleState::Absent,
+            Some((header, content)) => {
+                self.exists_since = None;
+                RoleState::Present {
+                    header: Box::new(header),
+                    content,
+                }
+            }
+        };
+    }
+
+    /// Notes that IAM refused a creation because the name is taken.
+    pub fn note_exists(&mut self, now: Duration) {
+        self.exists_since.get_or_insert(now);
+        self.state = RoleState::Unknown;
+    }
+
+    /// Notes that a write may or may not have been carried out.
+    pub fn note_doubt(&mut self) {
+        self.state = RoleState::Unknown;
+    }
+
+    /// Notes a creation with IAM's answer.
+    pub fn note_created(&mut self, header: RoleHeader, now: Duration) {
+        self.note_read(Some((header, Some(RoleContent::default()))), now);
+        self.last_write = Some(now);
+        self.disputed_since = None;
+        self.was_ours = true;
+    }
+
+    /// Notes a step of our own that was carried out, or that proved to be done already.
+    pub fn note_done(&mut self, step: &Step, now: Duration) {
+        if !step.writes_role() {
+            return;
+        }
+        self.last_write = Some(now);
+        self.as_of = now;
+        if matches!(step, Step::DeleteRole) {
+            self.state = RoleState::Absent;
+            self.disputed_since = None;
+            return;
+        }
+        let RoleState::Present { header, content } = &mut self.state else {
+            return;
+        };
+        match step {
+            Step::SetBoundary(boundary) => header.permissions_boundary = Some(boundary.to_string()),
+            Step::UpdateTrust { document } => header.trust.clone_from(document),
+            Step::Tag(tags) => {
+                for (key, value) in tags {
+                    header
+                        .tags
+                        .retain(|existing, _| !crate::iam::tags::same_key(existing, key));
+                    header.tags.insert(key.clone(), value.clone());
+                }
+            }
+            Step::Untag(keys) => header.tags.retain(|key, _| !keys.contains(key)),
+            Step::UpdateRole {
+                description,
+                max_session_duration_seconds,
+            } => {
+                header.description.clone_from(description);
+                header.max_session_duration_seconds = *max_session_duration_seconds;
+            }
+            Step::PutInline { name, document } => {
+                if let Some(content) = content {
+                    content.inline.insert(name.clone(), document.clone());
+                }
+            }
+            Step::DeleteInline(name) => {
+                if let Some(content) = content {
+                    content.inline.remove(name);
+                }
+            }
+            Step::Attach(arn) => {
+                if let Some(content) = content {
+                    content.attached.insert(arn.clone());
+                }
+            }
+            Step::Detach(arn) => {
+                if let Some(content) = content {
+                    content.attached.remove(arn);
+                }
+            }
+            Step::CreateRole(_)
+            | Step::DeleteRole
+            | Step::AddFinalizer(_)
+            | Step::RemoveFinalizer
+            | Step::CreateServiceAccount(_)
+            | Step::BindServiceAccount { .. }
+            | Step::UnbindServiceAccount { .. }
+            | Step::DeleteServiceAccount { .. } => {}
+        }
+    }
+}

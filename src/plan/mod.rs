@@ -1,0 +1,25 @@
+//! What must be done: from an object, its class and what is known of the world to a list of steps, and from
+//! what came of them to conditions. Pure: no client, no clock (times are given), no randomness. The code that
+//! carries the steps out decides nothing.
+
+mod binding;
+mod departure;
+mod knowledge;
+mod outcome;
+mod ownership;
+mod placement;
+mod planner;
+mod resolve;
+mod step;
+
+pub use binding::{BindingVerdict, Rival, ServiceAccountState, Surroundings, bind, may_delete};
+pub use departure::{Departure, Retention, plan_departure, release_all};
+pub use knowledge::{Clock, RoleKnowledge, RoleState};
+pub use outcome::{Failure, Outcome, Report, class_conditions, conditions};
+pub use ownership::{Owner, Ownership, judge as judge_ownership};
+pub use placement::{Placement, select_class};
+pub use planner::{Depth, Next, Notice, Plan, plan};
+pub use resolve::{
+    Account, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place, resolve,
+};
+pub use step::{BoundBy, ServiceAccountBinding, Step};

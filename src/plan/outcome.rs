@@ -1,0 +1,218 @@
+//! From what came of a reconcile to conditions. Nothing here may change from one reconcile to the next while
+//! nothing has changed: no times, no counts, no request ids.
+
+use super::BindingVerdict;
+use crate::api::condition::{NewCondition, Verdict, reasons, types};
+use crate::guard::Refusal;
+
+/// How a reconcile ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// Spec or class refuse; nothing was done.
+    Refused(Refusal),
+    /// The class can't be worked with for now; nothing was done.
+    ClassNotReady(Refusal),
+    /// The role can't be touched until somebody changes something.
+    Blocked(Refusal),
+    /// Something is waited for.
+    Waiting(Refusal),
+    /// A step or a read failed.
+    Failed(Failure),
+    /// The role is as it should be.
+    Synced,
+}
+
+/// A step or a read that failed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failure {
+    /// Reason, message and whether only a person can mend it.
+    pub refusal: Refusal,
+    /// Whether it was about a ServiceAccount, not the role.
+    pub service_account: Option<String>,
+}
+
+/// What the conditions of an object are made from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Report {
+    /// How the reconcile ended.
+    pub outcome: Outcome,
+    /// How the wanted ServiceAccounts stand.
+    pub bindings: Vec<BindingVerdict>,
+    /// Whether the object is being deleted.
+    pub deleting: bool,
+}
+
+/// The conditions of an MlServiceRole.
+pub fn conditions(report: &Report) -> Vec<NewCondition> {
+    let accepted = match &report.outcome {
+        Outcome::Refused(refusal) => from_refusal(types::ACCEPTED, refusal),
+        Outcome::ClassNotReady(refusal) => new(
+            types::ACCEPTED,
+            Verdict::Unknown,
+            refusal.reason,
+            &refusal.message,
+        ),
+        _ => new(
+            types::ACCEPTED,
+            Verdict::True,
+            reasons::ALLOWED,
+            "the class allows this object",
+        ),
+    };
+    let waiting = |r#type| {
+        new(
+            r#type,
+            Verdict::Unknown,
+            reasons::WAITING,
+            "something before this must be mended first",
+        )
+    };
+    let role = match &report.outcome {
+        Outcome::Refused(_) | Outcome::ClassNotReady(_) => waiting(types::ROLE_SYNCED),
+        Outcome::Waiting(why) => new(types::ROLE_SYNCED, Verdict::Unknown, why.reason, &why.message),
+        Outcome::Blocked(refusal) => from_refusal(types::ROLE_SYNCED, refusal),
+        Outcome::Failed(failure) if failure.service_account.is_none() => {
+            from_refusal(types::ROLE_SYNCED, &failure.refusal)
+        }
+        Outcome::Failed(_) | Outcome::Synced => new(
+            types::ROLE_SYNCED,
+            Verdict::True,
+            reasons::SYNCED,
+            "the role is as this object says",
+        ),
+    };
+    let bound = bound(report);
+    let ready = ready(report, [&accepted, &role, &bound]);
+    let stalled = stalled(report);
+    let mut all = vec![accepted, role, bound, ready];
+    all.extend(stalled);
+    all
+}
+
+fn bound(report: &Report) -> NewCondition {
+    let r#type = types::SERVICE_ACCOUNTS_BOUND;
+    if let Outcome::Failed(Failure {
+        refusal,
+        service_account: Some(_),
+    }) = &report.outcome
+    {
+        return from_refusal(r#type, refusal);
+    }
+    let problems = report
+        .bindings
+        .iter()
+        .filter_map(|binding| binding.problem.clone())
+        .collect();
+    if let Some(problem) = Refusal::joined(problems) {
+        return from_refusal(r#type, &problem);
+    }
+    if matches!(report.outcome, Outcome::Refused(_) | Outcome::ClassNotReady(_)) {
+        return new(
+            r#type,
+            Verdict::Unknown,
+            reasons::WAITING,
+            "something before this must be mended first",
+        );
+    }
+    if report.bindings.iter().all(|binding| binding.bound) && !report.deleting {
+        return new(
+            r#type,
+            Verdict::True,
+            reasons::BOUND,
+            "every ServiceAccount carries the role's ARN",
+        );
+    }
+    new(
+        r#type,
+        Verdict::Unknown,
+        reasons::PROGRESSING,
+        "not every ServiceAccount carries the role's ARN yet",
+    )
+}
+
+/// `True` when all others are; else the first that isn't, which is the one to mend first.
+fn ready(report: &Report, parts: [&NewCondition; 3]) -> NewCondition {
+    let unmet = parts.into_iter().find(|part| part.verdict != Verdict::True);
+    match unmet {
+        Some(part) => new(types::READY, part.verdict, part.reason, &part.message),
+        None if report.deleting => new(
+            types::READY,
+            Verdict::False,
+            reasons::DELETING,
+            "this object is being deleted",
+        ),
+        None => new(
+            types::READY,
+            Verdict::True,
+            reasons::SYNCED,
+            "the role is ready for use",
+        ),
+    }
+}
+
+fn stalled(report: &Report) -> Option<NewCondition> {
+    let final_ = match &report.outcome {
+        Outcome::Refused(refusal) | Outcome::ClassNotReady(refusal) | Outcome::Blocked(refusal) => {
+            Some(refusal)
+        }
+        Outcome::Failed(failure) => Some(&failure.refusal),
+        Outcome::Waiting(_) | Outcome::Synced => None,
+    }
+    .filter(|refusal| refusal.final_)
+    .cloned()
+    .or_else(|| {
+        let problems = report
+            .bindings
+            .iter()
+            .filter_map(|binding| binding.problem.clone());
+        Refusal::joined(problems.filter(|problem| problem.final_).collect())
+    })?;
+    Some(new(types::STALLED, Verdict::True, final_.reason, &final_.message))
+}
+
+/// The conditions of an MlServiceRoleClass: whether it is valid, and whether its account is as it says.
+pub fn class_conditions(accepted: Result<(), Refusal>, ready: Result<(), Refusal>) -> Vec<NewCondition> {
+    let (accepted, ready) = match (accepted, ready) {
+        (Err(refusal), _) => (
+            from_refusal(types::ACCEPTED, &refusal),
+            new(types::READY, Verdict::False, refusal.reason, &refusal.message),
+        ),
+        (Ok(()), Err(refusal)) => (
+            new(
+                types::ACCEPTED,
+                Verdict::True,
+                reasons::ALLOWED,
+                "the class is valid",
+            ),
+            new(types::READY, Verdict::False, refusal.reason, &refusal.message),
+        ),
+        (Ok(()), Ok(())) => (
+            new(
+                types::ACCEPTED,
+                Verdict::True,
+                reasons::ALLOWED,
+                "the class is valid",
+            ),
+            new(
+                types::READY,
+                Verdict::True,
+                reasons::SYNCED,
+                "account, issuers and boundary are as the class says",
+            ),
+        ),
+    };
+    vec![accepted, ready]
+}
+
+fn from_refusal(r#type: &'static str, refusal: &Refusal) -> NewCondition {
+    new(r#type, Verdict::False, refusal.reason, &refusal.message)
+}
+
+fn new(r#type: &'static str, verdict: Verdict, reason: &'static str, message: &str) -> NewCondition {
+    NewCondition {
+        r#type,
+        verdict,
+        reason,
+        message: message.to_owned(),
+    }
+}

@@ -1,0 +1,302 @@
+//! From an object, its class and the cluster's identity to what its role and ServiceAccounts must be, or a
+//! refusal that says what to change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Owner, Placement};
+use crate::api::condition::reasons;
+use crate::api::role::CreationPolicy;
+use crate::api::{DEFAULT_AUDIENCE, MlServiceRoleSpec};
+use crate::guard::{ClassRules, Refusal, Request, check, check_supported};
+use crate::iam::arn::{AccountId, Issuer, Partition, PolicyArn, RoleArn};
+use crate::iam::document::{self, Kind, PolicyDocument};
+use crate::iam::name::{derive_role_name, expand_path};
+use crate::iam::role::NewRole;
+use crate::iam::tags;
+use crate::iam::trust::TrustPolicy;
+
+/// Tags that IAM allows on one role.
+const MAX_TAGS: usize = 50;
+
+/// Who this cluster is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClusterIdentity {
+    /// Its name, as given on the command line.
+    pub name: String,
+    /// Uid of its `kube-system` namespace.
+    pub uid: String,
+}
+
+/// A namespace, as far as it matters.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct NamespaceState {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The account that a class reaches, as STS reports it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// Its partition.
+    pub partition: Partition,
+}
+
+/// What a role and its ServiceAccounts must be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RoleIntent {
+    /// Where it lives.
+    pub placement: Placement,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Clusters whose roles are inherited.
+    pub former_cluster_uids: BTreeSet<String>,
+    /// Whom it trusts.
+    pub trust: TrustPolicy,
+    /// Its description; empty means none.
+    pub description: String,
+    /// Its longest session, in seconds.
+    pub max_session_duration_seconds: u32,
+    /// Its permissions boundary.
+    pub permissions_boundary: Option<PolicyArn>,
+    /// All its tags, ownership included.
+    pub tags: BTreeMap<String, String>,
+    /// Its inline policies.
+    pub inline: BTreeMap<String, PolicyDocument>,
+    /// Its managed policies.
+    pub attached: BTreeSet<PolicyArn>,
+    /// The ServiceAccounts that carry its ARN.
+    pub service_accounts: Vec<ServiceAccountIntent>,
+    /// Audience annotation, where the audience isn't the usual one.
+    pub audience: Option<String>,
+}
+
+/// What a ServiceAccount must be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ServiceAccountIntent {
+    /// Its name.
+    pub name: String,
+    /// Whether it is created when missing.
+    pub creation_policy: CreationPolicy,
+}
+
+impl RoleIntent {
+    /// ARN of the role.
+    pub fn arn(&self) -> &RoleArn {
+        &self.placement.role_arn
+    }
+
+    /// The role as it is created.
+    pub fn new_role(&self) -> NewRole {
+        NewRole {
+            arn: self.arn().clone(),
+            trust: self.trust.document().to_json(),
+            description: self.description.clone(),
+            max_session_duration_seconds: self.max_session_duration_seconds,
+            permissions_boundary: self.permissions_boundary.clone(),
+            tags: self.tags.clone(),
+        }
+    }
+}
+
+/// Everything that a resolution needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolution<'a> {
+    /// Name of the object.
+    pub name: &'a str,
+    /// Uid of the object.
+    pub uid: &'a str,
+    /// What it asks for.
+    pub spec: &'a MlServiceRoleSpec,
+    /// Where it was placed earlier.
+    pub placement: Option<&'a Placement>,
+    /// Its namespace.
+    pub namespace: &'a NamespaceState,
+    /// Its class.
+    pub class: &'a ClassRules,
+    /// Issuers in force for the class.
+    pub issuers: &'a BTreeSet<Issuer>,
+    /// The class's account.
+    pub account: &'a Account,
+    /// This cluster.
+    pub cluster: &'a ClusterIdentity,
+}
+
+/// Resolves an object.
+pub fn resolve(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
+    let Resolution {
+        name,
+        uid,
+        spec,
+        placement: placed,
+        namespace,
+        class,
+        issuers,
+        account,
+        cluster,
+    } = from;
+    check_supported(spec)?;
+    check(
+        class,
+        Request {
+            namespace: &namespace.name,
+            namespace_labels: &namespace.labels,
+            name,
+            spec,
+        },
+    )?;
+    let placement = place(&from)?;
+    if let Some(placed) = placed.filter(|placed| **placed != placement) {
+        return Err(Refusal::new(
+            reasons::PLACEMENT_CHANGED,
+            format!(
+                "the role was placed at {} by class {:?} (annotation mlservicerole.io/placement), but cluster name, class \
+                 and spec now say {} by class {:?}; put back what was changed, or create another MlServiceRole",
+                placed.role_arn, placed.class, placement.role_arn, placement.class
+            ),
+        ));
+    }
+    let owner = Owner {
+        cluster: cluster.name.clone(),
+        cluster_uid: cluster.uid.clone(),
+        namespace: namespace.name.clone(),
+        namespace_uid: namespace.uid.clone(),
+        name: name.to_owned(),
+        uid: uid.to_owned(),
+    };
+    let role = spec.role.clone().unwrap_or_default();
+    let references = spec.service_account_references(name);
+    let trust = TrustPolicy {
+        partition: account.partition.clone(),
+        account: account.id.clone(),
+        issuers: issuers.clone(),
+        audience: class.audience.clone(),
+        namespace: namespace.name.clone(),
+        service_accounts: references
+            .iter()
+            .map(|reference| reference.name.clone())
+            .collect(),
+        trusted_services: role.trusted_services.iter().cloned().collect(),
+    };
+    Ok(RoleIntent {
+        owner: owner.clone(),
+        former_cluster_uids: class.former_cluster_uids.clone(),
+        trust,
+        description: role.description.clone().unwrap_or_default(),
+        max_session_duration_seconds: role
+            .max_session_duration_seconds
+            .and_then(|seconds| u32::try_from(seconds).ok())
+            .unwrap_or(class.max_session_duration_seconds),
+        permissions_boundary: class.permissions_boundary.clone(),
+        tags: all_tags(class, &role.tags, &owner)?,
+        inline: documents(spec)?,
+        attached: policy_arns(spec)?,
+        service_accounts: references
+            .into_iter()
+            .map(|reference| ServiceAccountIntent {
+                name: reference.name,
+                creation_policy: reference.creation_policy.unwrap_or_default(),
+            })
+            .collect(),
+        audience: Some(class.audience.clone()).filter(|audience| audience != DEFAULT_AUDIENCE),
+        placement,
+    })
+}
+
+/// Where the role of an object lives.
+pub fn place(from: &Resolution<'_>) -> Result<Placement, Refusal> {
+    let Resolution {
+        name,
+        spec,
+        namespace,
+        class,
+        account,
+        cluster,
+        ..
+    } = from;
+    let invalid = |what: &str, e: &dyn std::fmt::Display| {
+        Refusal::new(
+            reasons::INVALID_SPEC,
+            format!("{what} of this object can't be used: {e}"),
+        )
+    };
+    let path = expand_path(&class.path_template, &cluster.name, &namespace.name)
+        .map_err(|e| invalid("the role's path", &e))?;
+    let role_name = match spec.role.as_ref().and_then(|role| role.name.as_deref()) {
+        Some(given) => given.parse().map_err(|e| invalid("role.name", &e))?,
+        None => derive_role_name(&class.name_prefix, &cluster.name, &namespace.name, name)
+            .map_err(|e| invalid("the role's name", &e))?,
+    };
+    Ok(Placement {
+        class: class.name.clone(),
+        role_arn: RoleArn::new(&account.partition, &account.id, &path, &role_name),
+    })
+}
+
+fn all_tags(
+    class: &ClassRules,
+    own: &BTreeMap<String, String>,
+    owner: &Owner,
+) -> Result<BTreeMap<String, String>, Refusal> {
+    let invalid = |e: String| Refusal::new(reasons::INVALID_SPEC, format!("role.tags: {e}"));
+    for (i, (key, value)) in own.iter().enumerate() {
+        if tags::is_reserved(key) {
+            return Err(invalid(format!("the key {key:?} is reserved; choose another")));
+        }
+        if own.keys().skip(i + 1).any(|other| tags::same_key(key, other)) {
+            return Err(invalid(format!(
+                "the key {key:?} is there twice (IAM ignores case in tag keys); remove one"
+            )));
+        }
+        tags::check(key, value).map_err(|e| invalid(e.to_string()))?;
+    }
+    let mut all = class.tags.clone();
+    all.extend(own.clone());
+    all.extend(owner.tags());
+    if all.len() > MAX_TAGS {
+        return Err(invalid(format!(
+            "the role would have {} tags (with those of the class and of the operator), IAM allows {MAX_TAGS}; remove some",
+            all.len()
+        )));
+    }
+    Ok(all)
+}
+
+fn documents(spec: &MlServiceRoleSpec) -> Result<BTreeMap<String, PolicyDocument>, Refusal> {
+    let mut documents = BTreeMap::new();
+    for policy in &spec.inline_policies {
+        let document = PolicyDocument::from_value(&policy.document)
+            .and_then(|parsed| document::check(&parsed, Kind::Identity).map(|()| parsed))
+            .map_err(|e| {
+                Refusal::new(
+                    reasons::INVALID_SPEC,
+                    format!("inlinePolicies {:?}: {e}", policy.name),
+                )
+            })?;
+        if documents.insert(policy.name.clone(), document).is_some() {
+            return Err(Refusal::new(
+                reasons::INVALID_SPEC,
+                format!(
+                    "inlinePolicies {:?} is there twice; remove or rename one",
+                    policy.name
+                ),
+            ));
+        }
+    }
+    Ok(documents)
+}
+
+fn policy_arns(spec: &MlServiceRoleSpec) -> Result<BTreeSet<PolicyArn>, Refusal> {
+    spec.managed_policy_arns
+        .iter()
+        .map(|arn| {
+            arn.parse()
+                .map_err(|e| Refusal::new(reasons::INVALID_SPEC, format!("managedPolicyArns {arn:?}: {e}")))
+        })
+        .collect()
+}
