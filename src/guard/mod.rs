@@ -6,6 +6,9 @@ mod class;
 mod refusal;
 mod unsupported;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 pub use allow::{Request, check};
 pub use class::{ClassRules, issuers_in_force, understand};
 pub use refusal::Refusal;

@@ -1,0 +1,32 @@
+use crate::guard::Refusal;
+
+#[test]
+fn nothing_joined_is_no_refusal() {
+    assert_eq!(Refusal::joined(vec![]), None);
+}
+
+#[test]
+fn several_refusals_speak_together_under_the_first_ones_reason() {
+    let joined = Refusal::joined(vec![Refusal::new("A", "one"), Refusal::new("B", "two")]).unwrap();
+    assert_eq!(joined, Refusal::new("A", "one; two"));
+}
+
+#[test]
+fn one_final_refusal_makes_all_of_them_final() {
+    let passing = || Refusal::passing("A", "one");
+    assert!(!Refusal::joined(vec![passing(), passing()]).unwrap().final_);
+    let joined = Refusal::joined(vec![passing(), Refusal::new("B", "two")]).unwrap();
+    assert!(joined.final_);
+    assert_eq!(joined.reason, "A");
+}
+
+#[test]
+fn what_is_not_yet_supported_names_the_field_and_the_way_out() {
+    let refusal = Refusal::not_yet_supported("spec.mode", "remove it");
+    assert_eq!(refusal.reason, "NotYetSupported");
+    assert!(refusal.final_);
+    assert_eq!(
+        refusal.message,
+        "spec.mode is not supported by this release of the operator; remove it"
+    );
+}
