@@ -39,13 +39,10 @@ pub fn class(context: &Context, name: &str) -> Option<Result<MlServiceRoleClass,
         .caches
         .classes
         .get(&ObjectRef::<GuardedClass>::new(name))?;
-    Some(
-        found
-            .0
-            .as_ref()
-            .map(Clone::clone)
-            .map_err(|invalid| invalid.error.clone()),
-    )
+    Some(match &found.0 {
+        Ok(class) => Ok(class.clone()),
+        Err(invalid) => Err(invalid.error.clone()),
+    })
 }
 
 /// Names of the classes that are annotated as default, in order.
