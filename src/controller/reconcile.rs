@@ -263,8 +263,9 @@ pub async fn drive(
     let namespace = object.namespace().unwrap_or_default();
     let mut drive = Drive::ended(Outcome::Synced);
     for _ in 0..MAX_ROUNDS {
-        let around = observe::neighbourhood(context, record, object, context.now());
+        let around = observe::neighbourhood(context, record, object, context.now()).await;
         let knowledge = record.knowledge(arn.name());
+        drive.again_at = around.contested_until;
         let next = plan(object, &knowledge, surroundings(&around), &context.clock(started));
         let knowledge = record.knowledge_mut(arn.name());
         match next {
