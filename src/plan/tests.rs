@@ -1,0 +1,11 @@
+//! Every decision of the plan, without a server: what an object comes to, whose a role is, which steps are taken in
+//! which order, and what people are told.
+
+mod binding;
+mod fixtures;
+mod knowledge;
+mod ownership;
+mod placement;
+mod planner;
+mod release;
+mod resolve;
