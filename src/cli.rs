@@ -56,7 +56,11 @@ pub struct RunArgs {
     #[arg(long, env = "MLSERVICEROLE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
     /// What to log, as in `info` or `info,mlservicerole_operator=debug`.
-    #[arg(long, env = "MLSERVICEROLE_LOG", default_value = "info")]
+    #[arg(
+        long,
+        env = "MLSERVICEROLE_LOG",
+        default_value = "info,kube_runtime=warn,kube_client=warn"
+    )]
     pub log: String,
 }
 

@@ -1,9 +1,14 @@
-//! The operator.
+//! The operator that gives ML workloads on EKS their AWS permissions: IAM roles for ServiceAccounts (IRSA),
+//! from an `MlServiceRole` in the tenant's namespace, within what an `MlServiceRoleClass` allows.
+
 pub mod api;
 pub mod aws;
 pub mod cli;
+pub mod cluster;
+pub mod controller;
 pub mod guard;
 pub mod iam;
 pub mod plan;
 pub mod run;
+pub mod server;
 pub mod telemetry;

@@ -13,12 +13,13 @@ use super::api::IamApi;
 use super::error::{AwsError, code};
 use super::sdk_error::from_sdk;
 use crate::iam::arn::{OidcProviderArn, PolicyArn};
+use crate::iam::document::decode;
 use crate::iam::name::RoleName;
 use crate::iam::role::{NewRole, RoleContent, RoleHeader};
 
 mod convert;
 
-use convert::{decode, header, parse_attached, partial, to_seconds, to_tags};
+use convert::{header, parse_attached, partial, to_seconds, to_tags};
 
 /// IAM as one caller sees it.
 pub(super) struct SdkIam {

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::io;
 
+use aws_config::imds::client::error::{ImdsError, TokenError};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_iam::error::ProvideErrorMetadata;
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
@@ -95,6 +96,9 @@ fn no_credentials(operation: &'static str, error: &CredentialsError) -> AwsError
             return unsent(from_sdk("AssumeRoleWithWebIdentity", refused));
         }
     }
+    if let Some(error) = chain(error).find_map(|cause| cause.downcast_ref::<ImdsError>()) {
+        return no_instance_credentials(operation, error);
+    }
     let missing_file = chain(error)
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|error| {
@@ -116,6 +120,38 @@ fn no_credentials(operation: &'static str, error: &CredentialsError) -> AwsError
         class,
         ambiguous: false,
         ..classify(operation, Some(code::CREDENTIALS_UNAVAILABLE), &message, None)
+    }
+}
+
+/// A pod without a role of its own ends up at the instance metadata service, which usually is closed
+/// to pods: that is a missing setting and no outage. The SDK's own text holds the whole answer with
+/// its date.
+fn no_instance_credentials(operation: &'static str, error: &ImdsError) -> AwsError {
+    let forbidden = chain(error)
+        .filter_map(|cause| cause.downcast_ref::<SdkError<TokenError, Response>>())
+        .filter_map(SdkError::raw_response)
+        .any(|answer| answer.status().is_client_error());
+    let (class, message) = if forbidden {
+        (
+            ErrorClass::Denied,
+            "no AWS credentials were found in the environment, and the instance metadata service \
+             refuses to give any",
+        )
+    } else {
+        (
+            ErrorClass::Transient,
+            "the instance metadata service gave no credentials",
+        )
+    };
+    AwsError {
+        class,
+        ambiguous: false,
+        ..classify(
+            operation,
+            Some(code::CREDENTIALS_UNAVAILABLE),
+            message,
+            None,
+        )
     }
 }
 

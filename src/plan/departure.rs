@@ -28,6 +28,8 @@ pub struct Departure {
     pub attached: BTreeSet<PolicyArn>,
     /// Names of inline policies that it should have.
     pub inline: BTreeSet<String>,
+    /// Whether the object goes once this role is gone; false where another role is looked for after it.
+    pub lets_go: bool,
 }
 
 /// What becomes of the role.
@@ -39,6 +41,16 @@ pub enum Retention {
     Retain,
     /// It should stay, but the class of this name doesn't allow that.
     Refused(String),
+}
+
+impl Departure {
+    fn let_go(&self) -> Vec<Step> {
+        if self.lets_go {
+            vec![Step::RemoveFinalizer]
+        } else {
+            vec![]
+        }
+    }
 }
 
 /// Steps that need nothing of AWS: what the ServiceAccounts carry.
@@ -97,7 +109,7 @@ pub fn plan_departure(
                 warning: true,
             });
             plan.stage(release(owner, Some(role_arn), &[], around, retain));
-            plan.stage(vec![Step::RemoveFinalizer]);
+            plan.stage(departure.let_go());
             return Next::Do(plan);
         }
     }
@@ -138,7 +150,7 @@ pub fn plan_departure(
             plan.stage(vec![Step::DeleteRole]);
         }
     }
-    plan.stage(vec![Step::RemoveFinalizer]);
+    plan.stage(departure.let_go());
     Next::Do(plan)
 }
 
@@ -163,7 +175,11 @@ fn gone(departure: &Departure, knowledge: &RoleKnowledge, around: Surroundings<'
                     departure.role_arn.name()
                 ),
             );
-            return Next::Wait { why, until };
+            return Next::Wait {
+                why,
+                until,
+                disputed: true,
+            };
         }
     }
     let mut plan = Plan::default();
@@ -174,6 +190,6 @@ fn gone(departure: &Departure, knowledge: &RoleKnowledge, around: Surroundings<'
         around,
         false,
     ));
-    plan.stage(vec![Step::RemoveFinalizer]);
+    plan.stage(departure.let_go());
     Next::Do(plan)
 }

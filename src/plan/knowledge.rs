@@ -169,3 +169,20 @@ impl RoleKnowledge {
         }
     }
 }
+
+impl RoleKnowledge {
+    /// The content, where it is known.
+    pub fn content(&self) -> Option<&RoleContent> {
+        match &self.state {
+            RoleState::Present { content, .. } => content.as_ref(),
+            RoleState::Unknown | RoleState::Absent => None,
+        }
+    }
+
+    /// Notes the content of a role whose header is known.
+    pub fn note_content(&mut self, read: RoleContent) {
+        if let RoleState::Present { content, .. } = &mut self.state {
+            *content = Some(read);
+        }
+    }
+}

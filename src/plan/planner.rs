@@ -42,6 +42,8 @@ pub enum Next {
         why: Refusal,
         /// When to ask again.
         until: Duration,
+        /// Whether what was read contradicts what is believed, so that a second read must confirm it.
+        disputed: bool,
     },
     /// Nothing may be done until somebody changes something.
     Blocked(Refusal),
@@ -332,7 +334,11 @@ pub(super) fn confirm(refusal: Refusal, knowledge: &RoleKnowledge, clock: &Clock
         reasons::VERIFYING_OWNERSHIP,
         "a role of this name exists; whether it belongs to this object is being read again",
     );
-    Next::Wait { why, until }
+    Next::Wait {
+        why,
+        until,
+        disputed: true,
+    }
 }
 
 /// A role that IAM says exists, or that we wrote to a moment ago, and that a read doesn't show.
@@ -350,6 +356,7 @@ fn not_yet_readable(intent: &RoleIntent, knowledge: &RoleKnowledge, clock: &Cloc
             ),
         ),
         until: clock.now + clock.consistency_window / 4,
+        disputed: false,
     })
 }
 

@@ -5,11 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{ProvideCredentials, future};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use mlservicerole_operator::aws::error::code;
-use mlservicerole_operator::aws::{AccountRef, Accounts, AssumeRole, ErrorClass, SdkAccounts, SessionError};
+use mlservicerole_operator::aws::{
+    AccountRef, Accounts, AssumeRole, ErrorClass, SdkAccounts, SessionError,
+};
 
-use crate::server::{Call, Reply, Server, caller, caller_with_arn, config, error, ok, short_limits};
+use crate::server::{
+    Call, Reply, Server, caller, caller_with_arn, config, error, ok, short_limits,
+};
 
 const HOME: &str = "111122223333";
 const OTHER: &str = "444455556666";
@@ -184,7 +188,9 @@ async fn accounts_roles_and_external_ids_each_have_a_session_of_their_own() {
 async fn a_failure_is_not_kept() {
     let failures = AtomicUsize::new(1);
     let server = Server::start(move |call| {
-        match failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) {
+        match failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            left.checked_sub(1)
+        }) {
             Ok(_) => error(503, "ServiceUnavailable", "later"),
             Err(_) => two_accounts(call),
         }
@@ -200,7 +206,11 @@ async fn a_failure_is_not_kept() {
 #[tokio::test]
 async fn a_refused_role_is_reported_as_sts_put_it() {
     let account = through("reader", None);
-    let reply = error(403, "AccessDenied", "not authorized to perform: sts:AssumeRole");
+    let reply = error(
+        403,
+        "AccessDenied",
+        "not authorized to perform: sts:AssumeRole",
+    );
     let (refused, server) = refusal(reply, &account).await;
     let SessionError::CredentialsInvalid(error) = refused else {
         panic!("{refused:?}")
@@ -238,7 +248,11 @@ async fn expired_keys_are_a_matter_of_credentials() {
 
 #[tokio::test]
 async fn a_caller_that_makes_no_sense_is_an_error_that_says_so() {
-    for (account, arn) in [(HOME, "nonsense"), (HOME, ""), ("12", "arn:aws:iam::12:root")] {
+    for (account, arn) in [
+        (HOME, "nonsense"),
+        (HOME, ""),
+        ("12", "arn:aws:iam::12:root"),
+    ] {
         let (refused, _) = refusal(caller_with_arn(account, arn), &own(None)).await;
         let SessionError::CredentialsInvalid(error) = &refused else {
             panic!("{refused:?}")
@@ -281,9 +295,9 @@ async fn without_credentials_nothing_is_sent() {
         let config = config(server.url())
             .await
             .into_builder()
-            .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(
-                Credentials(Mutex::new(Some(cause))),
-            ))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials(Mutex::new(
+                Some(cause),
+            ))))
             .build();
         let accounts = SdkAccounts::from_config(&config, &short_limits());
         let error = match accounts.session(&own(None)).await.unwrap_err() {
@@ -293,6 +307,36 @@ async fn without_credentials_nothing_is_sent() {
         assert_eq!(error.code, code::CREDENTIALS_UNAVAILABLE);
         assert_eq!(error.class, class, "{error}");
         assert!(!error.ambiguous);
+        assert_eq!(server.calls().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_instance_metadata_service_that_is_closed_to_pods_is_no_outage() {
+    for (status, class) in [(403, ErrorClass::Denied), (500, ErrorClass::Transient)] {
+        let metadata = Server::start(move |_| Reply::Http(status, String::new())).await;
+        let client = aws_config::imds::Client::builder()
+            .endpoint(metadata.url())
+            .unwrap()
+            .max_attempts(1)
+            .build();
+        let provider = aws_config::imds::credentials::ImdsCredentialsProvider::builder()
+            .imds_client(client)
+            .build();
+        let server = Server::start(two_accounts).await;
+        let config = config(server.url())
+            .await
+            .into_builder()
+            .credentials_provider(SharedCredentialsProvider::new(provider))
+            .build();
+        let accounts = SdkAccounts::from_config(&config, &short_limits());
+        let error = accounts.session(&own(None)).await.unwrap_err();
+        let (SessionError::CredentialsInvalid(cause) | SessionError::Unavailable(cause)) = error
+        else {
+            panic!("{error:?}")
+        };
+        assert_eq!(cause.class, class, "{cause}");
+        assert_eq!(cause.code, code::CREDENTIALS_UNAVAILABLE);
         assert_eq!(server.calls().len(), 0);
     }
 }

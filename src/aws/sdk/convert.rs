@@ -2,7 +2,6 @@
 //!
 //! The SDK fills what an answer lacks with empty texts and epochs, so emptiness is checked here.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use aws_sdk_iam::types::{AttachedPolicy, Role, Tag};
@@ -10,6 +9,7 @@ use aws_sdk_iam::types::{AttachedPolicy, Role, Tag};
 use super::unreadable;
 use crate::aws::error::{AwsError, ErrorClass, classify, code};
 use crate::iam::arn::{PolicyArn, RoleArn};
+use crate::iam::document::decode;
 use crate::iam::role::RoleHeader;
 
 /// IAM's default for MaxSessionDuration, in seconds (API reference, CreateRole).
@@ -100,15 +100,5 @@ fn refuse(operation: &'static str, message: &str) -> AwsError {
         class: ErrorClass::Invalid,
         ambiguous: false,
         ..classify(operation, Some(code::NOT_SENT), message, None)
-    }
-}
-
-/// A policy document as JSON. IAM percent-encodes documents (RFC 3986, so `+` is a plus sign);
-/// emulators send some of them plain. A document is an object, so plain ones begin with a brace.
-pub(super) fn decode(document: &str) -> Cow<'_, str> {
-    if document.trim_start().starts_with('{') {
-        Cow::Borrowed(document)
-    } else {
-        percent_encoding::percent_decode_str(document).decode_utf8_lossy()
     }
 }

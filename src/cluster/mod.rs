@@ -1,0 +1,14 @@
+//! The Kubernetes edge: writes to objects, ServiceAccounts and statuses, Events, and who this cluster is. It
+//! performs what a plan says and decides nothing; [`ClusterApi`] is all that the executor knows of it.
+
+mod api;
+mod error;
+mod events;
+mod identity;
+mod kubernetes;
+
+pub use api::{ClusterApi, Removal};
+pub use error::{ClusterError, ClusterErrorClass};
+pub use events::{Event, Events};
+pub use identity::{cluster_uid, own_issuer};
+pub use kubernetes::{Kubernetes, service_account_state};

@@ -1,0 +1,266 @@
+//! Reconciling a class: is it valid, is its account what it says, does that account trust its issuers. A class
+//! is held by a finalizer while a placement names it.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::runtime::controller::Action;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use tracing::{Instrument, debug, info_span, warn};
+
+use super::context::{Context, GuardedClass, GuardedRole};
+use super::failure;
+use super::maintain::{account_ref, placement};
+use crate::api::condition::{self, reasons, types};
+use crate::api::{CLASS_FINALIZER, FIELD_MANAGER, MlServiceRoleClass, MlServiceRoleClassStatus};
+use crate::aws::{ErrorClass, Session};
+use crate::cluster::{ClusterError, Event};
+use crate::guard::{self, ClassRules, Refusal};
+use crate::iam::arn::{Issuer, OidcProviderArn};
+use crate::plan::class_conditions;
+
+/// A class whose account is as it says is looked at again after this long.
+const RECHECK: Duration = Duration::from_secs(600);
+/// One whose account isn't, sooner: the admin is waiting.
+const RECHECK_UNREADY: Duration = Duration::from_secs(30);
+/// A class that is being deleted is looked at again after this long; the last object that goes wakes it too.
+const RECHECK_DELETING: Duration = Duration::from_secs(30);
+
+/// The entry point for the controller's queue.
+pub async fn reconcile(class: Arc<GuardedClass>, context: Arc<Context>) -> Result<Action, Infallible> {
+    let name = class.name_any();
+    let class = match &class.0 {
+        Ok(class) => class,
+        Err(invalid) => {
+            warn!(
+                name,
+                error = invalid.error,
+                "the object can't be read as an MlServiceRoleClass and serves nobody"
+            );
+            return Ok(Action::await_change());
+        }
+    };
+    let span = info_span!("class", name);
+    let action = match one(class, &context).instrument(span).await {
+        Ok(action) => action,
+        Err(error) if error.is_gone() => Action::await_change(),
+        Err(error) if error.is_surprise() => {
+            debug!(%error, "the class changed meanwhile; looking again");
+            Action::requeue(Duration::from_millis(200))
+        }
+        Err(error) => {
+            warn!(name, %error, "failed to write the class");
+            Action::requeue(RECHECK_UNREADY)
+        }
+    };
+    Ok(action)
+}
+
+async fn one(class: &MlServiceRoleClass, context: &Arc<Context>) -> Result<Action, ClusterError> {
+    let held = class
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == CLASS_FINALIZER);
+    if class.metadata.deletion_timestamp.is_some() {
+        return if held {
+            let_go(class, context).await
+        } else {
+            Ok(Action::await_change())
+        };
+    }
+    let class = if held {
+        class.clone()
+    } else {
+        hold(class, context).await?
+    };
+    let (status, action) = examine(&class, context).await;
+    publish(&class, status, context).await?;
+    Ok(action)
+}
+
+async fn hold(class: &MlServiceRoleClass, context: &Context) -> Result<MlServiceRoleClass, ClusterError> {
+    let mut finalizers = class.finalizers().to_vec();
+    finalizers.push(CLASS_FINALIZER.to_owned());
+    set_finalizers(class, finalizers, context).await
+}
+
+async fn let_go(class: &MlServiceRoleClass, context: &Arc<Context>) -> Result<Action, ClusterError> {
+    let name = class.name_any();
+    // Asked of the API server, not of the cache: a placement written a moment ago counts.
+    let roles: Api<GuardedRole> = Api::all(context.client.clone());
+    let listed = roles.list(&ListParams::default()).await?;
+    let names_us = |role: &GuardedRole| match &role.0 {
+        Ok(role) => match placement(role) {
+            Ok(placement) => placement.is_some_and(|placement| placement.class == name),
+            Err(_) => true,
+        },
+        Err(_) => true,
+    };
+    if context.is_class_in_use(&name) || listed.items.iter().any(names_us) {
+        debug!("the class is being deleted, and placements name it");
+        return Ok(Action::requeue(RECHECK_DELETING));
+    }
+    let finalizers = class
+        .finalizers()
+        .iter()
+        .filter(|f| *f != CLASS_FINALIZER)
+        .cloned()
+        .collect();
+    set_finalizers(class, finalizers, context).await?;
+    Ok(Action::await_change())
+}
+
+async fn set_finalizers(
+    class: &MlServiceRoleClass,
+    finalizers: Vec<String>,
+    context: &Context,
+) -> Result<MlServiceRoleClass, ClusterError> {
+    let patch = json!({ "metadata": {
+        "uid": class.metadata.uid,
+        "resourceVersion": class.metadata.resource_version,
+        "finalizers": finalizers,
+    }});
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..Default::default()
+    };
+    let api: Api<MlServiceRoleClass> = Api::all(context.client.clone());
+    Ok(api
+        .patch(&class.name_any(), &params, &Patch::Merge(patch))
+        .await?)
+}
+
+/// What is to be said of a class, and when to look again.
+async fn examine(class: &MlServiceRoleClass, context: &Context) -> (MlServiceRoleClassStatus, Action) {
+    let mut status = class.status.clone().unwrap_or_default();
+    let (accepted, ready) = match guard::understand(&class.name_any(), &class.spec) {
+        Err(refusal) => (Err(refusal), Ok(())),
+        Ok(rules) => match guard::issuers_in_force(&rules, &context.issuer, &status.issuers) {
+            Err(refusal) => (Err(refusal), Ok(())),
+            Ok((issuers, changed)) => {
+                status.issuers = issuers.iter().map(|issuer| issuer.url().to_owned()).collect();
+                let reached = reach(&rules, &issuers, context, &mut status).await;
+                (Ok(()), reached.and_then(|()| changed.map_or(Ok(()), Err)))
+            }
+        },
+    };
+    let action = Action::requeue(if ready.is_ok() { RECHECK } else { RECHECK_UNREADY });
+    let generation = class.metadata.generation;
+    let conditions = class_conditions(accepted, ready);
+    status.conditions = condition::merge(&status.conditions, &conditions, generation, Timestamp::now());
+    status.observed_generation = generation;
+    (status, action)
+}
+
+/// Whether the account is the one that the class says, trusts its issuers, and has its boundary.
+async fn reach(
+    rules: &ClassRules,
+    issuers: &BTreeSet<Issuer>,
+    context: &Context,
+    status: &mut MlServiceRoleClassStatus,
+) -> Result<(), Refusal> {
+    let session = context
+        .accounts
+        .session(&account_ref(rules))
+        .await
+        .map_err(|error| failure::of_session_for_class(&error))?;
+    status.account_id = Some(session.account.to_string());
+    status.partition = Some(session.partition.to_string());
+    for issuer in issuers {
+        trusts(&session, issuer, &rules.audience).await?;
+    }
+    let Some(boundary) = &rules.permissions_boundary else {
+        return Ok(());
+    };
+    match session.iam.policy_exists(boundary).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Refusal::new(
+            reasons::BOUNDARY_MISSING,
+            format!(
+                "the permissions boundary {boundary} doesn't exist in account {}; create it",
+                session.account
+            ),
+        )),
+        Err(error) => Err(of_check(&error)),
+    }
+}
+
+async fn trusts(session: &Session, issuer: &Issuer, audience: &str) -> Result<(), Refusal> {
+    let provider = OidcProviderArn::new(&session.partition, &session.account, issuer);
+    match session.iam.open_id_connect_provider_audiences(&provider).await {
+        Ok(audiences) if audiences.contains(audience) => Ok(()),
+        Ok(_) => Err(Refusal::new(
+            reasons::ISSUER_NOT_TRUSTED,
+            format!(
+                "the OIDC provider {provider} doesn't list the audience {audience}, so no pod can take its role; add it as \
+                 a client id"
+            ),
+        )),
+        Err(error) if error.is_no_such_entity() => Err(Refusal::new(
+            reasons::ISSUER_NOT_TRUSTED,
+            format!(
+                "account {} has no OIDC provider for {}, so no pod can take its role; create it with the client id \
+                 {audience}",
+                session.account,
+                issuer.url()
+            ),
+        )),
+        Err(error) => Err(of_check(&error)),
+    }
+}
+
+fn of_check(error: &crate::aws::AwsError) -> Refusal {
+    let reason = match error.class {
+        ErrorClass::Throttled => reasons::THROTTLED,
+        ErrorClass::Denied => reasons::ACCESS_DENIED,
+        ErrorClass::Invalid => reasons::REFUSED_BY_AWS,
+        ErrorClass::Transient | ErrorClass::NotYetConsistent | ErrorClass::Conflict => {
+            reasons::AWS_UNAVAILABLE
+        }
+    };
+    Refusal::passing(
+        reason,
+        format!("{}: {}: {}", error.operation, error.code, error.message),
+    )
+}
+
+async fn publish(
+    class: &MlServiceRoleClass,
+    status: MlServiceRoleClassStatus,
+    context: &Context,
+) -> Result<(), ClusterError> {
+    let old = class.status.clone().unwrap_or_default();
+    if status == old {
+        return Ok(());
+    }
+    let ready = |status: &MlServiceRoleClassStatus| {
+        status
+            .conditions
+            .iter()
+            .find(|c| c.type_ == types::READY)
+            .cloned()
+    };
+    let event = ready(&status).filter(|after| {
+        !ready(&old).is_some_and(|before| before.reason == after.reason && before.status == after.status)
+    });
+    let mut written = class.clone();
+    written.status = Some(status);
+    let api: Api<MlServiceRoleClass> = Api::all(context.client.clone());
+    api.replace_status(&class.name_any(), &PostParams::default(), &written)
+        .await?;
+    if let Some(ready) = event {
+        let event = Event {
+            warning: ready.status != "True",
+            reason: ready.reason,
+            note: ready.message,
+            action: "Reconcile",
+        };
+        context.events.publish(class, event).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! What every reconcile shares: clients, caches, settings and the memory of each object.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::channel::mpsc::UnboundedSender;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use kube::Client;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::reflector::{ObjectRef, Store};
+
+use super::record::Record;
+use crate::api::{MlServiceRole, MlServiceRoleClass};
+use crate::aws::Accounts;
+use crate::cluster::{Events, Kubernetes};
+use crate::iam::arn::Issuer;
+use crate::plan::{Clock, ClusterIdentity};
+
+/// A role as cached; one that can't be read is kept apart and stops nobody.
+pub type GuardedRole = DeserializeGuard<MlServiceRole>;
+/// A class as cached.
+pub type GuardedClass = DeserializeGuard<MlServiceRoleClass>;
+
+/// The caches.
+#[derive(Clone)]
+pub struct Caches {
+    /// All MlServiceRoles.
+    pub roles: Store<GuardedRole>,
+    /// All MlServiceRoleClasses.
+    pub classes: Store<GuardedClass>,
+    /// All ServiceAccounts, metadata only.
+    pub service_accounts: Store<PartialObjectMeta<ServiceAccount>>,
+    /// All Namespaces, metadata only.
+    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+}
+
+/// How the controller behaves in time.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// After how long a role is read again.
+    pub drift_interval: Duration,
+    /// How long IAM may contradict itself.
+    pub consistency_window: Duration,
+    /// Longest wait between attempts.
+    pub max_backoff: Duration,
+}
+
+/// What every reconcile shares.
+pub struct Context {
+    /// The Kubernetes client.
+    pub client: Client,
+    /// Writes to the cluster.
+    pub kubernetes: Kubernetes,
+    /// Events.
+    pub events: Events,
+    /// The caches.
+    pub caches: Caches,
+    /// AWS accounts.
+    pub accounts: Arc<dyn Accounts>,
+    /// Who this cluster is.
+    pub cluster: ClusterIdentity,
+    /// This cluster's issuer.
+    pub issuer: Issuer,
+    /// Timing.
+    pub timing: Timing,
+    /// Wakes classes up.
+    pub wake_class: UnboundedSender<ObjectRef<GuardedClass>>,
+    /// Wakes roles up.
+    pub wake_role: UnboundedSender<ObjectRef<GuardedRole>>,
+    started: Instant,
+    stopping: AtomicBool,
+    records: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Record>>>>,
+    in_use: Mutex<HashMap<String, usize>>,
+}
+
+impl Context {
+    /// A context whose clock begins now.
+    #[allow(clippy::too_many_arguments, reason = "one constructor of a plain struct")]
+    pub fn new(
+        client: Client,
+        events: Events,
+        caches: Caches,
+        accounts: Arc<dyn Accounts>,
+        cluster: ClusterIdentity,
+        issuer: Issuer,
+        timing: Timing,
+        wake_class: UnboundedSender<ObjectRef<GuardedClass>>,
+        wake_role: UnboundedSender<ObjectRef<GuardedRole>>,
+    ) -> Self {
+        Self {
+            kubernetes: Kubernetes::new(client.clone()),
+            client,
+            events,
+            caches,
+            accounts,
+            cluster,
+            issuer,
+            timing,
+            wake_class,
+            wake_role,
+            started: Instant::now(),
+            stopping: AtomicBool::new(false),
+            records: Mutex::default(),
+            in_use: Mutex::default(),
+        }
+    }
+
+    /// Time since the process started.
+    pub fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The clock of a reconcile that began at `started`.
+    pub fn clock(&self, started: Duration) -> Clock {
+        Clock {
+            started,
+            now: self.now(),
+            consistency_window: self.timing.consistency_window,
+            drift_interval: self.timing.drift_interval,
+        }
+    }
+
+    /// The memory of an object.
+    pub fn record(&self, uid: &str) -> Arc<tokio::sync::Mutex<Record>> {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(records.entry(uid.to_owned()).or_default())
+    }
+
+    /// Forgets an object.
+    pub fn forget(&self, uid: &str) {
+        self.records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+    }
+
+    /// No step is begun from now on.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether no step may be begun.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Marks a class as used by a reconcile under way: until it ends, the class isn't let go, since a placement
+    /// that names it may be about to be written.
+    pub fn use_class(self: &Arc<Self>, name: &str) -> ClassUse {
+        *self
+            .in_use
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(name.to_owned())
+            .or_default() += 1;
+        ClassUse {
+            context: Arc::clone(self),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Whether a reconcile under way uses a class.
+    pub fn is_class_in_use(&self, name: &str) -> bool {
+        self.in_use
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(name)
+    }
+}
+
+/// A class in use, until dropped.
+pub struct ClassUse {
+    context: Arc<Context>,
+    name: String,
+}
+
+impl Drop for ClassUse {
+    fn drop(&mut self) {
+        let mut in_use = self.context.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = in_use.get_mut(&self.name) {
+            *count -= 1;
+            if *count == 0 {
+                in_use.remove(&self.name);
+            }
+        }
+    }
+}

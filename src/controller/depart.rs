@@ -1,0 +1,237 @@
+//! Taking a deleted object's role and annotations away, and letting the object go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+
+use super::context::Context;
+use super::failure;
+use super::maintain::{account_ref, placement};
+use super::observe;
+use super::reconcile::{Conclusion, ConclusionFacts, Drive, drive};
+use super::record::Record;
+use crate::api::condition::reasons;
+use crate::api::role::DeletionPolicy;
+use crate::api::{MlServiceRole, MlServiceRoleClass};
+use crate::aws::{AccountRef, AssumeRole, Session};
+use crate::guard::{self, Refusal};
+use crate::plan::{
+    Account, Departure, Next, Outcome, Owner, Placement, Resolution, Retention, place, plan_departure,
+    release_all, select_class,
+};
+
+/// Reconciles an object that is being deleted and still carries the finalizer.
+pub async fn depart(
+    context: &Arc<Context>,
+    record: &mut Record,
+    mut object: MlServiceRole,
+    started: Duration,
+) -> Conclusion {
+    let recorded = placement(&object).ok().flatten();
+    let class_name = class_name(context, &object, recorded.as_ref());
+    let driven = match &class_name {
+        Ok(class) => leave(context, record, &mut object, recorded.as_ref(), class, started).await,
+        Err(refusal) => Drive::ended(Outcome::Blocked(refusal.clone())),
+    };
+    Conclusion {
+        object,
+        drive: driven,
+        class: class_name.ok(),
+        facts: ConclusionFacts {
+            placement: recorded,
+            knowledge: None,
+            bindings: vec![],
+        },
+    }
+}
+
+/// The class whose account the role is in: the placement says where to look.
+fn class_name(
+    context: &Context,
+    object: &MlServiceRole,
+    recorded: Option<&Placement>,
+) -> Result<String, Refusal> {
+    match recorded {
+        Some(placement) => Ok(placement.class.clone()),
+        None => {
+            let defaults = observe::default_classes(context);
+            select_class(object.spec.class_name.as_deref(), None, &defaults).map(str::to_owned)
+        }
+    }
+}
+
+async fn leave(
+    context: &Arc<Context>,
+    record: &mut Record,
+    object: &mut MlServiceRole,
+    recorded: Option<&Placement>,
+    class_name: &str,
+    started: Duration,
+) -> Drive {
+    let wants_retain = object.spec.deletion_policy == Some(DeletionPolicy::Retain);
+    let class = observe::class(context, class_name).and_then(Result::ok);
+    // The annotation goes first, and that needs nothing of AWS; where it may have to stay, the class decides.
+    if !wants_retain && let Some(placement) = recorded {
+        let owner = owner(context, object, "");
+        let unbound = drive(
+            context,
+            record,
+            object,
+            &placement.role_arn,
+            None,
+            started,
+            |_, _, around, _| Next::Do(release_all(&owner, Some(&placement.role_arn), around, false)),
+        )
+        .await;
+        if unbound.outcome != Outcome::Synced {
+            return unbound;
+        }
+    }
+    let Some(class) = class else {
+        return Drive::ended(Outcome::Blocked(Refusal::new(
+            reasons::CLASS_NOT_FOUND,
+            format!(
+                "there is no MlServiceRoleClass {class_name:?} that can be read, so the AWS account of the role can't be \
+                 reached; create the class again, or remove the role by hand and then the finalizer mlservicerole.io/role"
+            ),
+        )));
+    };
+    let session = match context.accounts.session(&reach(&class)).await {
+        Ok(session) => session,
+        Err(error) => {
+            let refusal = failure::of_session(&error, class_name);
+            return Drive::ended(Outcome::ClassNotReady(refusal));
+        }
+    };
+    let Some(namespace) = observe::namespace(context, &object.namespace().unwrap_or_default()) else {
+        return Drive::ended(Outcome::Waiting(Refusal::passing(
+            reasons::WAITING,
+            "the namespace of this object isn't known to the operator yet",
+        )));
+    };
+    let targets = match targets(context, object, recorded, &class, &session, &namespace) {
+        Ok(targets) => targets,
+        Err(refusal) => return Drive::ended(Outcome::Blocked(refusal)),
+    };
+    let retain = match (wants_retain, class.spec.allow.retain == Some(true)) {
+        (false, _) => Retention::Delete,
+        (true, true) => Retention::Retain,
+        (true, false) => Retention::Refused(class_name.to_owned()),
+    };
+    let owner = owner(context, object, &namespace.uid);
+    let mut driven = Drive::ended(Outcome::Synced);
+    let last = targets.len().saturating_sub(1);
+    for (i, placement) in targets.into_iter().enumerate() {
+        let departure = Departure {
+            owner: owner.clone(),
+            role_arn: placement.role_arn,
+            former_cluster_uids: class.spec.roles.former_cluster_uids.iter().cloned().collect(),
+            retain: retain.clone(),
+            attached: object
+                .spec
+                .managed_policy_arns
+                .iter()
+                .filter_map(|arn| arn.parse().ok())
+                .collect(),
+            inline: object
+                .spec
+                .inline_policies
+                .iter()
+                .map(|policy| policy.name.clone())
+                .collect(),
+            lets_go: i == last,
+        };
+        let arn = departure.role_arn.clone();
+        driven = drive(
+            context,
+            record,
+            object,
+            &arn,
+            Some(&*session.iam),
+            started,
+            |_, known, around, clock| plan_departure(&departure, known, around, clock),
+        )
+        .await;
+        if driven.outcome != Outcome::Synced {
+            return driven;
+        }
+    }
+    driven
+}
+
+/// Where the object's role may be: where it was placed, and where spec and class put it. The two differ only
+/// where somebody changed the annotation, or the cluster's name; in neither may a role of ours be left behind.
+fn targets(
+    context: &Context,
+    object: &MlServiceRole,
+    recorded: Option<&Placement>,
+    class: &MlServiceRoleClass,
+    session: &Session,
+    namespace: &crate::plan::NamespaceState,
+) -> Result<Vec<Placement>, Refusal> {
+    let account = Account {
+        id: session.account.clone(),
+        partition: session.partition.clone(),
+    };
+    let computed = guard::understand(&class.name_any(), &class.spec).and_then(|rules| {
+        place(&Resolution {
+            name: &object.name_any(),
+            uid: &object.uid().unwrap_or_default(),
+            spec: &object.spec,
+            placement: recorded,
+            namespace,
+            class: &rules,
+            issuers: &std::collections::BTreeSet::new(),
+            account: &account,
+            cluster: &context.cluster,
+        })
+    });
+    let reachable = |placement: &Placement| *placement.role_arn.account() == session.account;
+    match (recorded, computed) {
+        (Some(recorded), Ok(computed)) if recorded.role_arn != computed.role_arn => {
+            Ok([recorded.clone(), computed]
+                .into_iter()
+                .filter(reachable)
+                .collect())
+        }
+        (Some(recorded), _) if reachable(recorded) => Ok(vec![recorded.clone()]),
+        (Some(recorded), _) => Err(Refusal::new(
+            reasons::PLACEMENT_CHANGED,
+            format!(
+                "the role was placed in account {} (annotation mlservicerole.io/placement), but the class reaches account \
+                 {}; put back what was changed",
+                recorded.role_arn.account(),
+                session.account
+            ),
+        )),
+        (None, Ok(computed)) => Ok(vec![computed]),
+        (None, Err(refusal)) => Err(refusal),
+    }
+}
+
+fn owner(context: &Context, object: &MlServiceRole, namespace_uid: &str) -> Owner {
+    Owner {
+        cluster: context.cluster.name.clone(),
+        cluster_uid: context.cluster.uid.clone(),
+        namespace: object.namespace().unwrap_or_default(),
+        namespace_uid: namespace_uid.to_owned(),
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+    }
+}
+
+/// The account of a class, also of one that is no longer accepted: what it created must still go.
+fn reach(class: &MlServiceRoleClass) -> AccountRef {
+    if let Ok(rules) = guard::understand(&class.name_any(), &class.spec) {
+        return account_ref(&rules);
+    }
+    let aws = class.spec.aws.clone().unwrap_or_default();
+    AccountRef {
+        account: aws.account_id.and_then(|id| id.parse().ok()),
+        assume_role: aws.assume_role.map(|role| AssumeRole {
+            arn: role.arn,
+            external_id: role.external_id,
+        }),
+    }
+}

@@ -1,0 +1,331 @@
+//! Carrying out a plan. Decides nothing: what a step means, whether it is due and what follows from its result
+//! is planned anew from what is then known.
+
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::failure;
+use super::record::Record;
+use crate::api::MlServiceRole;
+use crate::aws::{AwsError, IamApi};
+use crate::cluster::{ClusterApi, ClusterError, Removal};
+use crate::iam::name::RoleName;
+use crate::plan::{Failure, Notice, Plan, RoleKnowledge, Step};
+
+/// The hands that carry out steps for one object.
+pub struct Hands<'a> {
+    /// IAM of the account that the role lives in; absent for plans that don't touch the role.
+    pub iam: Option<&'a dyn IamApi>,
+    /// The cluster.
+    pub cluster: &'a dyn ClusterApi,
+    /// Namespace of the object.
+    pub namespace: &'a str,
+    /// Name of the role.
+    pub role: &'a RoleName,
+    /// The time, since the process started.
+    pub now: &'a (dyn Fn() -> Duration + Sync),
+}
+
+/// What came of a step.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StepResult {
+    /// It was carried out.
+    Done,
+    /// There was nothing left to do.
+    AlreadySo,
+    /// The world isn't as it was planned for: plan again.
+    Surprise,
+    /// What was seen in the cluster has changed meanwhile: look again in a moment.
+    Outdated(Failure),
+    /// It failed.
+    Failed(Failure),
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    /// The first failure.
+    pub failure: Option<Failure>,
+    /// The first write that came too late for what it was planned on.
+    pub outdated: Option<Failure>,
+    /// Whether to plan again at once.
+    pub surprised: bool,
+    /// Whether the object was let go.
+    pub released: bool,
+    /// Steps carried out.
+    pub done: Vec<&'static str>,
+    /// Things worth an Event.
+    pub notices: Vec<Notice>,
+}
+
+/// Runs a plan's stages in order. All steps of a stage are tried; a failure or a surprise ends the run after its
+/// stage. `stop` is asked before every step, so that a process that must end leaves after a whole step.
+pub async fn run(
+    plan: &Plan,
+    hands: &Hands<'_>,
+    record: &mut Record,
+    object: &mut MlServiceRole,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Run {
+    let mut run = Run::default();
+    for stage in &plan.stages {
+        for step in stage {
+            if stop() {
+                run.surprised = true;
+                return run;
+            }
+            match carry_out(step, hands, record, object, &mut run.notices).await {
+                StepResult::Done => {
+                    info!(
+                        namespace = hands.namespace,
+                        role = %hands.role,
+                        step = step.action(),
+                        target = step.target(),
+                        "done"
+                    );
+                    run.done.push(step.action());
+                    run.released |= matches!(step, Step::RemoveFinalizer);
+                }
+                StepResult::AlreadySo => {}
+                StepResult::Surprise => run.surprised = true,
+                StepResult::Outdated(failure) => run.outdated = run.outdated.or(Some(failure)),
+                StepResult::Failed(failure) => run.failure = run.failure.or(Some(failure)),
+            }
+        }
+        if run.failure.is_some() || run.outdated.is_some() || run.surprised {
+            return run;
+        }
+    }
+    run.notices.extend(plan.notices.iter().cloned());
+    run
+}
+
+async fn carry_out(
+    step: &Step,
+    hands: &Hands<'_>,
+    record: &mut Record,
+    object: &mut MlServiceRole,
+    notices: &mut Vec<Notice>,
+) -> StepResult {
+    if step.writes_role() {
+        let knowledge = record.knowledge_mut(hands.role);
+        return match hands.iam {
+            Some(iam) => on_role(step, iam, hands, knowledge).await,
+            None => StepResult::Surprise,
+        };
+    }
+    match on_cluster(step, hands, record, object, notices).await {
+        Ok(()) => StepResult::Done,
+        Err(error) if error.is_surprise() => {
+            info!(namespace = hands.namespace, step = step.action(), target = step.target(), %error, "outdated");
+            StepResult::Outdated(failure::of_cluster(&error, step))
+        }
+        Err(error) => {
+            warn!(namespace = hands.namespace, step = step.action(), target = step.target(), %error, "failed");
+            StepResult::Failed(failure::of_cluster(&error, step))
+        }
+    }
+}
+
+async fn on_cluster(
+    step: &Step,
+    hands: &Hands<'_>,
+    record: &mut Record,
+    object: &mut MlServiceRole,
+    notices: &mut Vec<Notice>,
+) -> Result<(), ClusterError> {
+    let Hands {
+        cluster, namespace, ..
+    } = hands;
+    match step {
+        Step::AddFinalizer(placement) => {
+            let written = cluster.add_finalizer(object, placement).await?;
+            record.object_written(object, written.clone());
+            *object = written;
+        }
+        Step::RemoveFinalizer => cluster.remove_finalizer(object).await?,
+        Step::CreateServiceAccount(binding) => {
+            let state = cluster.create_service_account(namespace, binding).await?;
+            record.service_account_written(&binding.name, Some(state), (hands.now)());
+        }
+        Step::BindServiceAccount {
+            binding,
+            uid,
+            force_at,
+        } => {
+            let state = cluster
+                .bind_service_account(namespace, binding, uid, force_at.as_deref())
+                .await?;
+            record.service_account_written(&binding.name, Some(state), (hands.now)());
+        }
+        Step::UnbindServiceAccount {
+            name,
+            uid,
+            annotations,
+        } => {
+            let state = cluster
+                .unbind_service_account(namespace, name, uid, annotations)
+                .await;
+            match state {
+                Ok(state) => record.service_account_written(name, Some(state), (hands.now)()),
+                Err(e) if e.is_gone() => record.service_account_written(name, None, (hands.now)()),
+                Err(e) => return Err(e),
+            }
+        }
+        Step::DeleteServiceAccount {
+            name,
+            uid,
+            annotations,
+        } => {
+            match cluster
+                .delete_service_account(namespace, name, uid, annotations)
+                .await
+            {
+                Ok(Removal::Deleted) => record.service_account_written(name, None, (hands.now)()),
+                Ok(Removal::Kept { state, why }) => {
+                    record.service_account_written(name, Some(state), (hands.now)());
+                    notices.push(Notice {
+                        reason: "ServiceAccountKept",
+                        message: format!(
+                            "ServiceAccount {name:?} was created by the operator but stays without its annotations: {why}"
+                        ),
+                        warning: false,
+                    });
+                }
+                Err(e) if e.is_gone() => record.service_account_written(name, None, (hands.now)()),
+                Err(e) => return Err(e),
+            }
+        }
+        Step::CreateRole(_)
+        | Step::SetBoundary(_)
+        | Step::UpdateTrust { .. }
+        | Step::Tag(_)
+        | Step::Untag(_)
+        | Step::UpdateRole { .. }
+        | Step::PutInline { .. }
+        | Step::DeleteInline(_)
+        | Step::Attach(_)
+        | Step::Detach(_)
+        | Step::DeleteRole => {}
+    }
+    Ok(())
+}
+
+async fn on_role(
+    step: &Step,
+    iam: &dyn IamApi,
+    hands: &Hands<'_>,
+    knowledge: &mut RoleKnowledge,
+) -> StepResult {
+    let now = hands.now;
+    if let Step::CreateRole(role) = step {
+        return match iam.create_role(role).await {
+            Ok(header) => {
+                knowledge.note_created(header, now());
+                StepResult::Done
+            }
+            Err(error) if error.is_entity_already_exists() => {
+                knowledge.note_exists(now());
+                StepResult::Surprise
+            }
+            Err(error) => failed(&error, step, hands, knowledge),
+        };
+    }
+    match call(step, iam, hands.role).await {
+        Ok(()) => {
+            knowledge.note_done(step, now());
+            StepResult::Done
+        }
+        Err(error) if error.is_no_such_entity() && takes_away(step) => {
+            knowledge.note_done(step, now());
+            StepResult::AlreadySo
+        }
+        Err(error) if error.is_no_such_entity() => missing(&error, step, iam, hands, knowledge).await,
+        Err(error) if error.is_delete_conflict() && knowledge.content().is_none() => {
+            // Something is attached that wasn't known of: the content is read, and a new plan takes it away.
+            match iam.role_content(hands.role).await {
+                Ok(content) => {
+                    knowledge.note_content(content);
+                    StepResult::Surprise
+                }
+                Err(error) => failed(&error, step, hands, knowledge),
+            }
+        }
+        Err(error) => failed(&error, step, hands, knowledge),
+    }
+}
+
+/// IAM says NoSuchEntity of the role and of the policy alike: whether the role went is read, not guessed from
+/// the words.
+async fn missing(
+    error: &AwsError,
+    step: &Step,
+    iam: &dyn IamApi,
+    hands: &Hands<'_>,
+    knowledge: &mut RoleKnowledge,
+) -> StepResult {
+    match iam.get_role(hands.role).await {
+        Ok(_) => failed(error, step, hands, knowledge),
+        Err(e) if e.is_no_such_entity() => {
+            knowledge.note_read(None, (hands.now)());
+            StepResult::Surprise
+        }
+        Err(e) => failed(&e, step, hands, knowledge),
+    }
+}
+
+fn failed(error: &AwsError, step: &Step, hands: &Hands<'_>, knowledge: &mut RoleKnowledge) -> StepResult {
+    warn!(
+        namespace = hands.namespace,
+        role = %hands.role,
+        step = step.action(),
+        target = step.target(),
+        %error,
+        "failed"
+    );
+    if error.ambiguous {
+        knowledge.note_doubt();
+    }
+    StepResult::Failed(failure::of_aws(error, hands.role, &failing_target(step)))
+}
+
+/// The step's target where the message needs it: the role's own ARN says nothing more than its name.
+fn failing_target(step: &Step) -> String {
+    match step {
+        Step::CreateRole(_) => String::new(),
+        _ => step.target(),
+    }
+}
+
+fn takes_away(step: &Step) -> bool {
+    matches!(step, Step::Detach(_) | Step::DeleteInline(_) | Step::DeleteRole)
+}
+
+async fn call(step: &Step, iam: &dyn IamApi, role: &RoleName) -> Result<(), AwsError> {
+    match step {
+        Step::SetBoundary(boundary) => iam.put_role_permissions_boundary(role, boundary).await,
+        Step::UpdateTrust { document } => iam.update_assume_role_policy(role, document).await,
+        Step::Tag(tags) => iam.tag_role(role, tags).await,
+        Step::Untag(keys) => iam.untag_role(role, keys).await,
+        Step::UpdateRole {
+            description,
+            max_session_duration_seconds,
+        } => {
+            iam.update_role(role, description, *max_session_duration_seconds)
+                .await
+        }
+        Step::PutInline { name, document } => iam.put_role_policy(role, name, document).await,
+        Step::DeleteInline(name) => iam.delete_role_policy(role, name).await,
+        Step::Attach(arn) => iam.attach_role_policy(role, arn).await,
+        Step::Detach(arn) => iam.detach_role_policy(role, arn).await,
+        Step::DeleteRole => iam.delete_role(role).await,
+        Step::CreateRole(_)
+        | Step::AddFinalizer(_)
+        | Step::CreateServiceAccount(_)
+        | Step::BindServiceAccount { .. }
+        | Step::UnbindServiceAccount { .. }
+        | Step::DeleteServiceAccount { .. }
+        | Step::RemoveFinalizer => Ok(()),
+    }
+}

@@ -1,0 +1,141 @@
+//! From errors of AWS and of the Kubernetes API to what the object's people read. IAM's own text about a denial
+//! names principals and policies that are none of a tenant's business: it goes to the log.
+
+use crate::api::condition::reasons;
+use crate::aws::{AwsError, ErrorClass, SessionError};
+use crate::cluster::{ClusterError, ClusterErrorClass};
+use crate::guard::Refusal;
+use crate::iam::name::RoleName;
+use crate::plan::{Failure, Step};
+
+/// A call to AWS about a role failed; `target` says more about what it was about.
+pub fn of_aws(error: &AwsError, role: &RoleName, target: &str) -> Failure {
+    let operation = error.operation;
+    let of = if target.is_empty() {
+        String::new()
+    } else {
+        format!(" ({target})")
+    };
+    let refusal = match error.class {
+        ErrorClass::Throttled => Refusal::passing(
+            reasons::THROTTLED,
+            format!("AWS throttles IAM calls of this account; {operation}{of} on role {role} is tried again"),
+        ),
+        ErrorClass::Transient => Refusal::passing(
+            reasons::AWS_UNAVAILABLE,
+            format!(
+                "AWS didn't answer {operation}{of} on role {role} properly ({}); it is tried again",
+                error.code
+            ),
+        ),
+        ErrorClass::NotYetConsistent => Refusal::passing(
+            reasons::NOT_YET_CONSISTENT,
+            format!(
+                "IAM doesn't know everything yet that {operation}{of} on role {role} needs; it is tried again"
+            ),
+        ),
+        ErrorClass::Conflict => Refusal::passing(
+            reasons::CONFLICT,
+            format!(
+                "IAM refuses {operation}{of} on role {role} for now: {}: {}",
+                error.code, error.message
+            ),
+        ),
+        ErrorClass::Denied => Refusal::new(
+            reasons::ACCESS_DENIED,
+            format!(
+                "AWS denies the operator iam:{operation}{of} on role {role}; ask the platform admin to allow it in the \
+                 operator's IAM policy (the operator's log has AWS's own words)"
+            ),
+        ),
+        ErrorClass::Invalid => Refusal::new(
+            reasons::REFUSED_BY_AWS,
+            format!(
+                "IAM refuses {operation}{of} on role {role}: {}: {}; change this object accordingly",
+                error.code, error.message
+            ),
+        ),
+    };
+    Failure {
+        refusal,
+        service_account: None,
+    }
+}
+
+/// A request to the Kubernetes API failed.
+pub fn of_cluster(error: &ClusterError, step: &Step) -> Failure {
+    let service_account = match step {
+        Step::CreateServiceAccount(binding) | Step::BindServiceAccount { binding, .. } => {
+            Some(binding.name.clone())
+        }
+        Step::UnbindServiceAccount { name, .. } | Step::DeleteServiceAccount { name, .. } => {
+            Some(name.clone())
+        }
+        _ => None,
+    };
+    let (action, target) = (step.action(), step.target());
+    let message = format!("{action} {target:?}: {}", error.message);
+    let refusal = match error.class {
+        ClusterErrorClass::Conflict | ClusterErrorClass::NotFound => {
+            Refusal::passing(reasons::CONFLICT, message)
+        }
+        ClusterErrorClass::Transient => Refusal::passing(reasons::KUBERNETES_API_ERROR, message),
+        ClusterErrorClass::Denied => Refusal::passing(
+            reasons::KUBERNETES_API_ERROR,
+            format!(
+                "{message}; where the namespace stays, ask the platform admin to check the operator's RBAC"
+            ),
+        ),
+        ClusterErrorClass::Invalid => Refusal::new(reasons::KUBERNETES_API_ERROR, message),
+    };
+    Failure {
+        refusal,
+        service_account,
+    }
+}
+
+/// A class's account can't be worked with; the class says more, to people who may know more.
+pub fn of_session(error: &SessionError, class: &str) -> Refusal {
+    let message =
+        |what: &str| format!("class {class:?} can't be used: {what}; the class's own conditions say more");
+    match error {
+        SessionError::WrongAccount { .. } => Refusal::new(
+            reasons::CLASS_NOT_READY,
+            message("its credentials belong to another AWS account"),
+        ),
+        SessionError::CredentialsInvalid(_) => {
+            Refusal::new(reasons::CLASS_NOT_READY, message("AWS refuses its credentials"))
+        }
+        SessionError::Unavailable(_) => Refusal::passing(
+            reasons::CLASS_NOT_READY,
+            message("AWS can't be asked whose its credentials are"),
+        ),
+    }
+}
+
+/// The same, for the class itself.
+pub fn of_session_for_class(error: &SessionError) -> Refusal {
+    match error {
+        SessionError::WrongAccount { expected, found } => Refusal::new(
+            reasons::WRONG_ACCOUNT,
+            format!(
+                "STS reports account {found}, but aws.accountId is {expected}, so no other call is made; correct the \
+                 credentials or aws.assumeRole"
+            ),
+        ),
+        SessionError::CredentialsInvalid(e) => Refusal::new(
+            reasons::CREDENTIALS_INVALID,
+            format!(
+                "the credentials don't work: {}: {}; correct them or aws.assumeRole",
+                e.code, e.message
+            ),
+        ),
+        SessionError::Unavailable(e) => Refusal::passing(
+            reasons::AWS_UNAVAILABLE,
+            format!(
+                "STS can't be asked whose the credentials are ({}); it is tried again",
+                e.code
+            ),
+        ),
+    }
+}

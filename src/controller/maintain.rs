@@ -1,0 +1,256 @@
+//! Keeping a live object's role and ServiceAccounts as the object says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+
+use super::context::Context;
+use super::failure;
+use super::observe;
+use super::reconcile::{Conclusion, ConclusionFacts, Drive, drive, surroundings};
+use super::record::Record;
+use crate::api::condition::reasons;
+use crate::api::{CLASS_FINALIZER, MlServiceRole, PLACEMENT_ANNOTATION, ROLE_FINALIZER};
+use crate::aws::{AccountRef, AssumeRole, Session};
+use crate::guard::{self, ClassRules, Refusal, Request};
+use crate::iam::arn::Issuer;
+use crate::plan::{
+    Account, NamespaceState, Notice, Outcome, Placement, Resolution, RoleIntent, bind, plan, resolve,
+    select_class,
+};
+
+/// Reconciles an object that isn't being deleted.
+pub async fn maintain(
+    context: &Arc<Context>,
+    record: &mut Record,
+    mut object: MlServiceRole,
+    started: Duration,
+) -> Conclusion {
+    let mut class_name = None;
+    let prepared = prepare(context, &object, &mut class_name).await;
+    let (intent, session) = match prepared {
+        Ok(prepared) => prepared,
+        Err(outcome) => {
+            let facts = ConclusionFacts {
+                placement: placement(&object).ok().flatten(),
+                knowledge: None,
+                bindings: vec![],
+            };
+            return Conclusion {
+                object,
+                drive: Drive::ended(outcome),
+                class: class_name,
+                facts,
+            };
+        }
+    };
+    // From here on the class may be about to be named by a placement.
+    let _in_use = context.use_class(&intent.placement.class);
+    let arn = intent.arn().clone();
+    let mut driven = drive(
+        context,
+        record,
+        &mut object,
+        &arn,
+        Some(&*session.iam),
+        started,
+        |object, known, around, clock| plan(&intent, has_finalizer(object), known, around, clock),
+    )
+    .await;
+    note_drift(record, &object, &mut driven);
+    let around = observe::neighbourhood(context, record, &object, context.now());
+    let (bindings, _) = bind(&intent, surroundings(&around));
+    let ours = matches!(driven.outcome, Outcome::Synced | Outcome::Failed(_));
+    let knowledge = Some(record.knowledge(arn.name())).filter(|known| ours && known.was_ours);
+    Conclusion {
+        object,
+        drive: driven,
+        class: class_name,
+        facts: ConclusionFacts {
+            placement: Some(intent.placement),
+            knowledge,
+            bindings,
+        },
+    }
+}
+
+/// Steps on an object that was in sync for this generation already mend something that somebody else did.
+fn note_drift(record: &mut Record, object: &MlServiceRole, driven: &mut Drive) {
+    if driven.outcome != Outcome::Synced {
+        return;
+    }
+    let generation = object.metadata.generation;
+    if record.synced_generation == generation && !driven.done.is_empty() {
+        let mut steps = driven.done.clone();
+        steps.dedup();
+        driven.notices.push(Notice {
+            reason: "DriftRepaired",
+            message: format!(
+                "something was changed by somebody else and was put back: {}",
+                steps.join(", ")
+            ),
+            warning: true,
+        });
+    }
+    record.synced_generation = generation;
+}
+
+/// From the object to what its role must be, or how the reconcile ends.
+async fn prepare(
+    context: &Arc<Context>,
+    object: &MlServiceRole,
+    class_name: &mut Option<String>,
+) -> Result<(RoleIntent, Arc<Session>), Outcome> {
+    guard::check_supported(&object.spec).map_err(Outcome::Refused)?;
+    let namespace_name = object.namespace().unwrap_or_default();
+    let namespace = observe::namespace(context, &namespace_name).ok_or_else(|| {
+        Outcome::ClassNotReady(Refusal::passing(
+            reasons::WAITING,
+            format!("namespace {namespace_name:?} isn't known to the operator yet"),
+        ))
+    })?;
+    let placed = placement(object).map_err(Outcome::Refused)?;
+    let defaults = observe::default_classes(context);
+    let class = select_class(object.spec.class_name.as_deref(), placed.as_ref(), &defaults)
+        .map_err(Outcome::Refused)?;
+    *class_name = Some(class.to_owned());
+    let (rules, issuers) = usable_class(context, class)?;
+    let request = Request {
+        namespace: &namespace.name,
+        namespace_labels: &namespace.labels,
+        name: &object.name_any(),
+        spec: &object.spec,
+    };
+    guard::check(&rules, request).map_err(Outcome::Refused)?;
+    let session = context
+        .accounts
+        .session(&account_ref(&rules))
+        .await
+        .map_err(|error| Outcome::ClassNotReady(failure::of_session(&error, class)))?;
+    let intent = intent(
+        context,
+        object,
+        placed.as_ref(),
+        &namespace,
+        &rules,
+        &issuers,
+        &session,
+    )
+    .map_err(Outcome::Refused)?;
+    Ok((intent, session))
+}
+
+fn intent(
+    context: &Context,
+    object: &MlServiceRole,
+    placed: Option<&Placement>,
+    namespace: &NamespaceState,
+    rules: &ClassRules,
+    issuers: &std::collections::BTreeSet<Issuer>,
+    session: &Session,
+) -> Result<RoleIntent, Refusal> {
+    let account = Account {
+        id: session.account.clone(),
+        partition: session.partition.clone(),
+    };
+    resolve(Resolution {
+        name: &object.name_any(),
+        uid: &object.uid().unwrap_or_default(),
+        spec: &object.spec,
+        placement: placed,
+        namespace,
+        class: rules,
+        issuers,
+        account: &account,
+        cluster: &context.cluster,
+    })
+}
+
+/// A class that may serve an object now.
+fn usable_class(
+    context: &Context,
+    name: &str,
+) -> Result<(ClassRules, std::collections::BTreeSet<Issuer>), Outcome> {
+    let class = match observe::class(context, name) {
+        Some(Ok(class)) => class,
+        Some(Err(error)) => {
+            return Err(Outcome::Refused(Refusal::new(
+                reasons::CLASS_NOT_ACCEPTED,
+                format!("class {name:?} can't be read ({error}); ask the platform admin to mend it"),
+            )));
+        }
+        None => {
+            return Err(Outcome::Refused(Refusal::new(
+                reasons::CLASS_NOT_FOUND,
+                format!(
+                    "there is no MlServiceRoleClass {name:?}; ask the platform admin to create it, or create this object \
+                     again with another className"
+                ),
+            )));
+        }
+    };
+    if class.metadata.deletion_timestamp.is_some() {
+        return Err(Outcome::Refused(Refusal::new(
+            reasons::CLASS_TERMINATING,
+            format!(
+                "class {name:?} is being deleted and serves only deletions; delete this object, and create it again with \
+                 another className"
+            ),
+        )));
+    }
+    let not_accepted = |refusal: Refusal| {
+        Outcome::Refused(Refusal::new(
+            reasons::CLASS_NOT_ACCEPTED,
+            format!("{}; ask the platform admin to mend the class", refusal.message),
+        ))
+    };
+    let rules = guard::understand(name, &class.spec).map_err(not_accepted)?;
+    let recorded = class
+        .status
+        .as_ref()
+        .map(|status| status.issuers.clone())
+        .unwrap_or_default();
+    let (issuers, _) = guard::issuers_in_force(&rules, &context.issuer, &recorded).map_err(not_accepted)?;
+    // The class controller holds the class for us before anything relies on it.
+    if !class
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == CLASS_FINALIZER)
+    {
+        return Err(Outcome::ClassNotReady(Refusal::passing(
+            reasons::WAITING,
+            format!("class {name:?} is being taken into use"),
+        )));
+    }
+    Ok((rules, issuers))
+}
+
+/// The account that a class reaches.
+pub fn account_ref(rules: &ClassRules) -> AccountRef {
+    AccountRef {
+        account: rules.account.clone(),
+        assume_role: rules
+            .assume_role
+            .clone()
+            .map(|(arn, external_id)| AssumeRole { arn, external_id }),
+    }
+}
+
+/// The recorded placement.
+pub fn placement(object: &MlServiceRole) -> Result<Option<Placement>, Refusal> {
+    object
+        .annotations()
+        .get(PLACEMENT_ANNOTATION)
+        .map(|text| Placement::parse(text))
+        .transpose()
+}
+
+/// Whether a role may exist already.
+pub fn has_finalizer(object: &MlServiceRole) -> bool {
+    object.annotations().contains_key(PLACEMENT_ANNOTATION)
+        && object
+            .finalizers()
+            .iter()
+            .any(|finalizer| finalizer == ROLE_FINALIZER)
+}

@@ -1,0 +1,172 @@
+//! Step one: what is known of the world, as data. Reads caches, and IAM where the plan asks for it.
+
+use std::time::Duration;
+
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+
+use super::context::{Context, GuardedClass};
+use super::record::Record;
+use crate::api::{BOUND_BY_ANNOTATION, DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass};
+use crate::aws::{AwsError, IamApi};
+use crate::cluster::service_account_state;
+use crate::iam::name::RoleName;
+use crate::plan::{Depth, NamespaceState, Rival, RoleKnowledge, ServiceAccountState};
+
+/// The namespace's ServiceAccounts and other MlServiceRoles.
+pub struct Neighbourhood {
+    /// ServiceAccounts that are wanted or carry a marker.
+    pub service_accounts: Vec<ServiceAccountState>,
+    /// Other MlServiceRoles.
+    pub rivals: Vec<Rival>,
+    /// When the object was created.
+    pub created: String,
+}
+
+/// A namespace, from the cache.
+pub fn namespace(context: &Context, name: &str) -> Option<NamespaceState> {
+    let found = context.caches.namespaces.get(&ObjectRef::new(name))?;
+    Some(NamespaceState {
+        name: name.to_owned(),
+        uid: found.uid()?,
+        labels: found.labels().clone(),
+    })
+}
+
+/// A class, from the cache; `Err` is one that can't be read.
+pub fn class(context: &Context, name: &str) -> Option<Result<MlServiceRoleClass, String>> {
+    let found = context
+        .caches
+        .classes
+        .get(&ObjectRef::<GuardedClass>::new(name))?;
+    Some(
+        found
+            .0
+            .as_ref()
+            .map(Clone::clone)
+            .map_err(|invalid| invalid.error.clone()),
+    )
+}
+
+/// Names of the classes that are annotated as default, in order.
+pub fn default_classes(context: &Context) -> Vec<String> {
+    let mut names: Vec<String> = context
+        .caches
+        .classes
+        .state()
+        .iter()
+        .filter(|class| {
+            class
+                .annotations()
+                .get(DEFAULT_CLASS_ANNOTATION)
+                .is_some_and(|value| value == "true")
+        })
+        .filter(|class| class.meta().deletion_timestamp.is_none())
+        .map(|class| class.name_any())
+        .collect();
+    names.sort();
+    names
+}
+
+/// What is around an object in its namespace.
+pub fn neighbourhood(
+    context: &Context,
+    record: &mut Record,
+    object: &MlServiceRole,
+    now: Duration,
+) -> Neighbourhood {
+    let namespace = object.namespace().unwrap_or_default();
+    let wanted: Vec<String> = service_account_names(object);
+    let mut service_accounts = Vec::new();
+    for name in &wanted {
+        let key = ObjectRef::new(name).within(&namespace);
+        let cached = context
+            .caches
+            .service_accounts
+            .get(&key)
+            .map(|sa| service_account_state(&sa));
+        service_accounts.extend(record.newest_service_account(name, cached, now));
+    }
+    // Those that carry a marker but are no longer wanted.
+    for account in context.caches.service_accounts.state() {
+        let name = account.name_any();
+        let elsewhere = account.namespace().as_deref() != Some(namespace.as_str());
+        if elsewhere || wanted.contains(&name) || !account.annotations().contains_key(BOUND_BY_ANNOTATION) {
+            continue;
+        }
+        service_accounts.extend(record.newest_service_account(
+            &name,
+            Some(service_account_state(&account)),
+            now,
+        ));
+    }
+    let rivals = context
+        .caches
+        .roles
+        .state()
+        .iter()
+        .filter_map(|role| role.0.as_ref().ok())
+        .filter(|role| role.namespace().as_deref() == Some(namespace.as_str()) && role.uid() != object.uid())
+        .map(|role| Rival {
+            name: role.name_any(),
+            uid: role.uid().unwrap_or_default(),
+            created: created(role),
+            deleting: role.metadata.deletion_timestamp.is_some(),
+            service_accounts: service_account_names(role),
+        })
+        .collect();
+    Neighbourhood {
+        service_accounts,
+        rivals,
+        created: created(object),
+    }
+}
+
+/// Names of the ServiceAccounts that an object asks for.
+pub fn service_account_names(object: &MlServiceRole) -> Vec<String> {
+    object
+        .spec
+        .service_account_references(&object.name_any())
+        .into_iter()
+        .map(|reference| reference.name)
+        .collect()
+}
+
+/// RFC 3339 in UTC, as the API server writes it, sorts by time.
+fn created(object: &MlServiceRole) -> String {
+    object
+        .creation_timestamp()
+        .map(|time| time.0.to_string())
+        .unwrap_or_default()
+}
+
+/// Reads a role from IAM and notes what was found.
+pub async fn role(
+    iam: &dyn IamApi,
+    name: &RoleName,
+    depth: Depth,
+    knowledge: &mut RoleKnowledge,
+    now: &(dyn Fn() -> Duration + Sync),
+) -> Result<(), AwsError> {
+    let header = match iam.get_role(name).await {
+        Ok(header) => header,
+        Err(error) if error.is_no_such_entity() => {
+            knowledge.note_read(None, now());
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let content = match depth {
+        Depth::Header => None,
+        Depth::Full => match iam.role_content(name).await {
+            Ok(content) => Some(content),
+            Err(error) if error.is_no_such_entity() => {
+                knowledge.note_read(None, now());
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    knowledge.note_read(Some((header, content)), now());
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! What the process remembers of each object: its role as last seen, what was written and isn't in the caches
+//! yet, and when to try again. Lost on restart, and nothing breaks by that.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use kube::ResourceExt;
+
+use crate::api::MlServiceRole;
+use crate::iam::name::RoleName;
+use crate::plan::{RoleKnowledge, ServiceAccountState};
+
+/// How long a write of ours is believed over a cache that doesn't show it.
+const CACHE_LAG: Duration = Duration::from_secs(10);
+/// First wait after a failure.
+const MIN_BACKOFF: Duration = Duration::from_millis(500);
+
+/// Memory of one object.
+#[derive(Default)]
+pub struct Record {
+    roles: HashMap<RoleName, RoleKnowledge>,
+    object: Option<Written<MlServiceRole>>,
+    service_accounts: HashMap<String, Written<Option<ServiceAccountState>>>,
+    cached_versions: HashMap<String, Option<String>>,
+    backoff: Option<ExponentialBackoff>,
+    /// After a failure: what it was about, and until when nothing is tried for the same.
+    pub pause: Option<Pause>,
+    /// Writes in a row that came too late for what they were planned on.
+    pub outdated_retries: u32,
+    /// The generation that was last in sync, to tell drift from a change of the spec.
+    pub synced_generation: Option<i64>,
+}
+
+/// A pause after a failure.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pause {
+    /// What was tried: it is tried earlier only when this changes.
+    pub key: String,
+    /// Until when.
+    pub until: Duration,
+}
+
+/// Something that we wrote, over versions that a cache may still show.
+struct Written<T> {
+    over: BTreeSet<Option<String>>,
+    value: T,
+    at: Duration,
+}
+
+impl Record {
+    /// What is known of a role.
+    pub fn knowledge(&self, role: &RoleName) -> RoleKnowledge {
+        self.roles.get(role).cloned().unwrap_or_default()
+    }
+
+    /// What is known of a role, to be corrected.
+    pub fn knowledge_mut(&mut self, role: &RoleName) -> &mut RoleKnowledge {
+        self.roles.entry(role.clone()).or_default()
+    }
+
+    /// Notes that `before` became `after` by our hand.
+    pub fn object_written(&mut self, before: &MlServiceRole, after: MlServiceRole) {
+        let over = before.resource_version();
+        match &mut self.object {
+            Some(written) => {
+                written.over.insert(over);
+                written.value = after;
+            }
+            None => {
+                self.object = Some(Written {
+                    over: BTreeSet::from([over]),
+                    value: after,
+                    at: Duration::ZERO,
+                });
+            }
+        }
+    }
+
+    /// The object, as cached or as we wrote it if the cache is behind.
+    pub fn newest_object(&mut self, cached: &MlServiceRole) -> MlServiceRole {
+        match &self.object {
+            Some(written) if written.over.contains(&cached.resource_version()) => written.value.clone(),
+            _ => {
+                self.object = None;
+                cached.clone()
+            }
+        }
+    }
+
+    /// Notes that a ServiceAccount is so by our hand; `None` is gone.
+    pub fn service_account_written(&mut self, name: &str, state: Option<ServiceAccountState>, now: Duration) {
+        let mut over = BTreeSet::from([self.cached_versions.get(name).cloned().flatten()]);
+        if let Some(earlier) = self.service_accounts.remove(name) {
+            over.extend(earlier.over);
+            over.insert(version(earlier.value.as_ref()));
+        }
+        over.remove(&version(state.as_ref()));
+        self.service_accounts.insert(
+            name.to_owned(),
+            Written {
+                over,
+                value: state,
+                at: now,
+            },
+        );
+    }
+
+    /// A ServiceAccount, as cached or as we wrote it if the cache is behind.
+    pub fn newest_service_account(
+        &mut self,
+        name: &str,
+        cached: Option<ServiceAccountState>,
+        now: Duration,
+    ) -> Option<ServiceAccountState> {
+        let cached_version = version(cached.as_ref());
+        self.cached_versions
+            .insert(name.to_owned(), cached_version.clone());
+        match self.service_accounts.get(name) {
+            Some(written)
+                if written.over.contains(&cached_version) && now.saturating_sub(written.at) < CACHE_LAG =>
+            {
+                written.value.clone()
+            }
+            _ => {
+                self.service_accounts.remove(name);
+                cached
+            }
+        }
+    }
+
+    /// How long to wait after one more failure.
+    pub fn next_backoff(&mut self, max: Duration) -> Duration {
+        let backoff = self.backoff.get_or_insert_with(|| {
+            ExponentialBuilder::default()
+                .with_min_delay(MIN_BACKOFF)
+                .with_max_delay(max)
+                .without_max_times()
+                .with_jitter()
+                .build()
+        });
+        backoff.next().unwrap_or(max)
+    }
+
+    /// Forgets failures.
+    pub fn reset_backoff(&mut self) {
+        self.backoff = None;
+        self.pause = None;
+    }
+}
+
+fn version(account: Option<&ServiceAccountState>) -> Option<String> {
+    account.map(|account| account.resource_version.clone())
+}

@@ -1,0 +1,134 @@
+//! Step five: what came of a reconcile, to the status (written only if it differs) and to Events.
+
+use jiff::Timestamp;
+use kube::api::PostParams;
+use kube::{Api, ResourceExt};
+use tracing::warn;
+
+use super::context::Context;
+use super::record::Record;
+use crate::api::condition::{self, types};
+use crate::api::role::ServiceAccountStatus;
+use crate::api::{MlServiceRole, MlServiceRoleStatus};
+use crate::cluster::{ClusterError, Event};
+use crate::plan::{Notice, Placement, Report, RoleKnowledge, RoleState, conditions};
+
+/// What a status is made from.
+pub struct Facts<'a> {
+    /// Conditions.
+    pub report: Report,
+    /// Where the role lives, once placed.
+    pub placement: Option<&'a Placement>,
+    /// What is known of it, if it is known to be ours.
+    pub knowledge: Option<&'a RoleKnowledge>,
+    /// Name of the class in force.
+    pub class: Option<&'a str>,
+    /// Things worth an Event.
+    pub notices: Vec<Notice>,
+}
+
+/// Writes the status if it differs, and publishes what is new.
+pub async fn publish(
+    context: &Context,
+    record: &mut Record,
+    object: &MlServiceRole,
+    facts: Facts<'_>,
+) -> Result<(), ClusterError> {
+    for notice in &facts.notices {
+        let event = Event {
+            warning: notice.warning,
+            reason: notice.reason.to_owned(),
+            note: notice.message.clone(),
+            action: "Reconcile",
+        };
+        context.events.publish(object, event).await;
+    }
+    let old = object.status.clone().unwrap_or_default();
+    let new = status(object, &old, &facts);
+    if new == old {
+        return Ok(());
+    }
+    let event = change_of_reason(&old, &new);
+    let mut written = object.clone();
+    written.status = Some(new);
+    let api: Api<MlServiceRole> =
+        Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let after = api
+        .replace_status(&object.name_any(), &PostParams::default(), &written)
+        .await?;
+    record.object_written(object, after);
+    if let Some(event) = event {
+        context.events.publish(object, event).await;
+    }
+    Ok(())
+}
+
+fn status(object: &MlServiceRole, old: &MlServiceRoleStatus, facts: &Facts<'_>) -> MlServiceRoleStatus {
+    let generation = object.metadata.generation;
+    // A role that isn't known to be this object's leaves what was known before: an outage is no news.
+    let header = facts.knowledge.and_then(|knowledge| match &knowledge.state {
+        RoleState::Present { header, .. } => Some(header),
+        RoleState::Unknown | RoleState::Absent => None,
+    });
+    let role_id = header
+        .map(|header| header.id.clone())
+        .or_else(|| old.role_id.clone());
+    let arn = role_id
+        .as_ref()
+        .and_then(|_| facts.placement.map(|placement| placement.role_arn.clone()));
+    MlServiceRoleStatus {
+        observed_generation: generation,
+        conditions: condition::merge(
+            &old.conditions,
+            &conditions(&facts.report),
+            generation,
+            Timestamp::now(),
+        ),
+        class_name: facts
+            .class
+            .map(str::to_owned)
+            .or_else(|| facts.placement.map(|p| p.class.clone())),
+        role_arn: arn.as_ref().map(ToString::to_string),
+        role_name: arn.as_ref().map(|arn| arn.name().to_string()),
+        role_id,
+        service_accounts: facts
+            .report
+            .bindings
+            .iter()
+            .map(|binding| ServiceAccountStatus {
+                name: binding.name.clone(),
+                bound: binding.bound,
+            })
+            .collect(),
+        usage: None,
+        plan: Vec::new(),
+    }
+}
+
+/// An Event for each change of the reason of `Ready`.
+fn change_of_reason(old: &MlServiceRoleStatus, new: &MlServiceRoleStatus) -> Option<Event> {
+    let ready = |status: &MlServiceRoleStatus| {
+        status
+            .conditions
+            .iter()
+            .find(|c| c.type_ == types::READY)
+            .cloned()
+    };
+    let after = ready(new)?;
+    let same =
+        ready(old).is_some_and(|before| before.reason == after.reason && before.status == after.status);
+    (!same).then(|| Event {
+        warning: after.status == "False",
+        reason: after.reason.clone(),
+        note: after.message.clone(),
+        action: "Reconcile",
+    })
+}
+
+/// An object that can't be read as an MlServiceRole: said in the log, since its status can't be trusted either.
+pub fn unreadable(namespace: &str, name: &str, error: &str) {
+    warn!(
+        namespace,
+        name, error, "the object can't be read as an MlServiceRole and is skipped"
+    );
+}

@@ -1,0 +1,206 @@
+//! Wiring: caches, watches and the two controllers, and the order in which they begin and end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::channel::mpsc;
+use kube::runtime::controller::{Config, Controller};
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::watcher;
+use kube::{Api, Client};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::context::{Caches, Context, GuardedClass, GuardedRole, Timing};
+use super::{class, reconcile, watch};
+use crate::aws::Accounts;
+use crate::cluster::Events;
+use crate::iam::arn::Issuer;
+use crate::plan::ClusterIdentity;
+
+/// What the controller is told at its start.
+pub struct Settings {
+    /// The Kubernetes client.
+    pub client: Client,
+    /// AWS accounts.
+    pub accounts: Arc<dyn Accounts>,
+    /// Who this cluster is.
+    pub cluster: ClusterIdentity,
+    /// This cluster's issuer.
+    pub issuer: Issuer,
+    /// Names this process in Events.
+    pub instance: String,
+    /// After how long a role is read again.
+    pub drift_interval: Duration,
+    /// How long IAM may contradict itself.
+    pub consistency_window: Duration,
+    /// Longest wait between attempts.
+    pub max_backoff: Duration,
+    /// Objects worked on at once.
+    pub concurrency: u16,
+    /// How long a stop may take.
+    pub shutdown_grace: Duration,
+}
+
+/// Runs until `stop`, then lets steps under way finish, at most for the grace. `ready` is cancelled (fulfilled)
+/// once all caches are filled.
+pub async fn start(settings: Settings, stop: CancellationToken, ready: CancellationToken) {
+    let Settings { client, .. } = &settings;
+    let (class_reader, class_writer) = reflector::store::<GuardedClass>();
+    let (account_reader, account_writer) = reflector::store();
+    let (namespace_reader, namespace_writer) = reflector::store();
+    let (wake_role, woken_roles) = mpsc::unbounded();
+    let (wake_class, woken_classes) = mpsc::unbounded();
+
+    let controller = Controller::new(
+        Api::<GuardedRole>::all(client.clone()),
+        watcher::Config::default(),
+    );
+    let roles = controller.store();
+    let context = Arc::new(Context::new(
+        client.clone(),
+        Events::new(client.clone(), settings.instance.clone()),
+        Caches {
+            roles: roles.clone(),
+            classes: class_reader.clone(),
+            service_accounts: account_reader.clone(),
+            namespaces: namespace_reader.clone(),
+        },
+        Arc::clone(&settings.accounts),
+        settings.cluster.clone(),
+        settings.issuer.clone(),
+        Timing {
+            drift_interval: settings.drift_interval,
+            consistency_window: settings.consistency_window,
+            max_backoff: settings.max_backoff,
+        },
+        wake_class.clone(),
+        wake_role.clone(),
+    ));
+
+    let mut watches = JoinSet::new();
+    let of_class = watch::of_class(roles.clone(), wake_role.clone());
+    watches.spawn(watch::keep(
+        Api::all(client.clone()),
+        class_writer,
+        watch::slim,
+        move |class: Option<&GuardedClass>| {
+            of_class(class);
+            if let Some(class) = class {
+                // A closed channel means that the process is stopping.
+                let _ = wake_class.unbounded_send(reflector::ObjectRef::from_obj(class));
+            }
+        },
+    ));
+    watches.spawn(watch::keep(
+        Api::all(client.clone()),
+        account_writer,
+        watch::slim,
+        watch::of_service_account(roles.clone(), wake_role.clone()),
+    ));
+    watches.spawn(watch::keep(
+        Api::all(client.clone()),
+        namespace_writer,
+        watch::slim,
+        watch::of_namespace(roles.clone(), wake_role),
+    ));
+
+    let halted = {
+        let (stop, context) = (stop.clone(), Arc::clone(&context));
+        async move {
+            stop.cancelled().await;
+            context.stop();
+        }
+    };
+    let filled = wait_until_filled(class_reader.clone(), account_reader, namespace_reader);
+    tokio::select! {
+        () = filled => {}
+        () = stop.cancelled() => return,
+    }
+    // The main cache fills while its controller runs.
+    let announce = {
+        let roles = roles.clone();
+        async move {
+            if roles.wait_until_ready().await.is_ok() {
+                info!("caches are filled");
+                ready.cancel();
+            }
+        }
+    };
+    let role_controller = controller
+        .with_config(Config::default().concurrency(settings.concurrency))
+        .reconcile_on(woken_roles)
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(reconcile::reconcile, never, Arc::clone(&context))
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                debug!(%error, "the queue of MlServiceRoles");
+            }
+        });
+    let class_controller = class_controller(&context, &class_reader, woken_classes, &stop);
+    let work = async {
+        tokio::join!(role_controller, class_controller);
+    };
+    let bounded = async {
+        stop.cancelled().await;
+        tokio::time::sleep(settings.shutdown_grace).await;
+        info!("the grace is over; what is under way is left to the next process");
+    };
+    tokio::select! {
+        () = work => {}
+        () = bounded => {}
+        () = async { tokio::join!(announce, halted); std::future::pending::<()>().await } => {}
+    }
+    watches.shutdown().await;
+}
+
+async fn class_controller(
+    context: &Arc<Context>,
+    classes: &Store<GuardedClass>,
+    woken: mpsc::UnboundedReceiver<reflector::ObjectRef<GuardedClass>>,
+    stop: &CancellationToken,
+) {
+    let existing = futures::stream::iter(classes.state())
+        .map(Ok)
+        .chain(futures::stream::pending());
+    Controller::for_stream(
+        existing.map(|class| class.map(|class: Arc<GuardedClass>| (*class).clone())),
+        classes.clone(),
+    )
+    .reconcile_on(woken)
+    .graceful_shutdown_on(stop.clone().cancelled_owned())
+    .run(class::reconcile, never, Arc::clone(context))
+    .for_each(|result| async move {
+        if let Err(error) = result {
+            debug!(%error, "the queue of MlServiceRoleClasses");
+        }
+    })
+    .await;
+}
+
+async fn wait_until_filled<A, B, C>(a: Store<A>, b: Store<B>, c: Store<C>)
+where
+    A: reflector::Lookup + Clone + 'static,
+    A::DynamicType: std::hash::Hash + Eq + Clone,
+    B: reflector::Lookup + Clone + 'static,
+    B::DynamicType: std::hash::Hash + Eq + Clone,
+    C: reflector::Lookup + Clone + 'static,
+    C::DynamicType: std::hash::Hash + Eq + Clone,
+{
+    let filled = tokio::join!(a.wait_until_ready(), b.wait_until_ready(), c.wait_until_ready());
+    if filled.0.is_err() || filled.1.is_err() || filled.2.is_err() {
+        // A dropped writer means that the process is stopping.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// A reconcile never fails: its errors are conditions.
+fn never<K>(
+    _: Arc<K>,
+    error: &std::convert::Infallible,
+    _: Arc<Context>,
+) -> kube::runtime::controller::Action {
+    match *error {}
+}

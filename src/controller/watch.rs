@@ -1,0 +1,125 @@
+//! The watches beside the main one: classes, ServiceAccounts and Namespaces. Each feeds its cache and then wakes
+//! the objects that it concerns, in this order, so that a reconcile never sees less than what woke it.
+
+use std::hash::Hash;
+
+use futures::channel::mpsc::UnboundedSender;
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tracing::warn;
+
+use super::context::{GuardedClass, GuardedRole};
+use super::maintain::placement;
+use super::observe::service_account_names;
+use crate::api::{BOUND_BY_ANNOTATION, MlServiceRole};
+use crate::plan::BoundBy;
+
+/// Wakes objects up.
+pub type Wake = UnboundedSender<ObjectRef<GuardedRole>>;
+
+/// Keeps a cache and reports what was touched, until the task is dropped. `None` is a whole new list.
+pub async fn keep<K>(api: Api<K>, writer: Writer<K>, slim: fn(&mut K), touched: impl Fn(Option<&K>))
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+    K::DynamicType: Default + Eq + Hash + Clone + Send + Sync,
+{
+    let stream = watch(api, watcher::Config::default())
+        .modify(slim)
+        .default_backoff()
+        .reflect(writer);
+    let mut stream = std::pin::pin!(stream.map_ok(|event| match event {
+        Event::Apply(object) | Event::Delete(object) => Some(Some(object)),
+        // A new list is swapped in when it is complete; what it changed isn't told, so everybody looks.
+        Event::InitDone => Some(None),
+        Event::Init | Event::InitApply(_) => None,
+    }));
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(Some(object)) => touched(object.as_ref()),
+            Ok(None) => {}
+            Err(error) => {
+                warn!(%error, kind = std::any::type_name::<K>(), "a watch failed and is taken up again")
+            }
+        }
+    }
+}
+
+/// Wakes the objects that a ServiceAccount concerns.
+pub fn of_service_account(
+    roles: Store<GuardedRole>,
+    wake: Wake,
+) -> impl Fn(Option<&PartialObjectMeta<ServiceAccount>>) {
+    move |account| {
+        let Some(account) = account else {
+            return wake_if(&roles, &wake, |_| true);
+        };
+        let (namespace, name) = (account.namespace(), account.name_any());
+        let bound_by = account
+            .annotations()
+            .get(BOUND_BY_ANNOTATION)
+            .and_then(|text| BoundBy::parse(text));
+        wake_if(&roles, &wake, |role| {
+            role.namespace() == namespace
+                && (bound_by
+                    .as_ref()
+                    .is_some_and(|by| Some(&by.uid) == role.metadata.uid.as_ref())
+                    || service_account_names(role).contains(&name))
+        });
+    }
+}
+
+/// Wakes the objects of a namespace.
+pub fn of_namespace(roles: Store<GuardedRole>, wake: Wake) -> impl Fn(Option<&PartialObjectMeta<Namespace>>) {
+    move |namespace| {
+        let name = namespace.map(ResourceExt::name_any);
+        wake_if(&roles, &wake, |role| name.is_none() || role.namespace() == name);
+    }
+}
+
+/// Wakes the objects of a class, and those that may come to be: the ones without any.
+pub fn of_class(roles: Store<GuardedRole>, wake: Wake) -> impl Fn(Option<&GuardedClass>) {
+    move |class| {
+        let name = class.map(ResourceExt::name_any);
+        wake_if(&roles, &wake, |role| {
+            let Some(name) = &name else { return true };
+            let placed = placement(role).ok().flatten().map(|placement| placement.class);
+            match role.spec.class_name.as_ref().or(placed.as_ref()) {
+                Some(theirs) => theirs == name || placed.as_ref() == Some(name),
+                None => true,
+            }
+        });
+    }
+}
+
+fn wake_if(roles: &Store<GuardedRole>, wake: &Wake, concerned: impl Fn(&MlServiceRole) -> bool) {
+    for role in roles.state() {
+        if role.0.as_ref().is_ok_and(&concerned) {
+            // A closed channel means that the process is stopping.
+            let _ = wake.unbounded_send(ObjectRef::from_obj(&*role));
+        }
+    }
+}
+
+/// Keeps what matters of an object that is cached for its metadata.
+pub fn slim<K: Resource>(object: &mut K) {
+    object.meta_mut().managed_fields = None;
+}
+
+/// Wakes the other MlServiceRoles of a namespace that may have waited for a ServiceAccount of one that goes.
+pub fn wake_rivals(roles: &Store<GuardedRole>, wake: &Wake, gone: &MlServiceRole) {
+    let held = service_account_names(gone);
+    wake_if(roles, wake, |other| {
+        other.uid() != gone.uid()
+            && other.namespace() == gone.namespace()
+            && service_account_names(other)
+                .iter()
+                .any(|name| held.contains(name))
+    });
+}

@@ -1,0 +1,160 @@
+//! The documents name what the code has: every condition type, reason and setting, and none besides.
+//! What they say about each is not checked here.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// The values of the string constants in `pub mod <module>` of condition.rs. Rust can't list a module's
+/// constants, so its text is read.
+fn constants(module: &str) -> BTreeSet<String> {
+    let source = read("src/api/condition.rs");
+    let body = source
+        .split_once(&format!("pub mod {module} {{"))
+        .and_then(|(_, rest)| rest.split_once("\n}"))
+        .unwrap_or_else(|| panic!("condition.rs has no module {module}"))
+        .0;
+    let declared = body.matches("pub const ").count();
+    let values: BTreeSet<_> = body
+        .split("pub const ")
+        .skip(1)
+        .filter_map(|constant| constant.split('"').nth(1))
+        .map(str::to_owned)
+        .collect();
+    assert!(declared > 0, "module {module} has no constants");
+    assert_eq!(
+        values.len(),
+        declared,
+        "each constant of {module} has a value of its own"
+    );
+    values
+}
+
+/// What stands in backticks in the first column of the tables under a heading of level two.
+fn first_column(document: &str, heading: &str) -> Vec<String> {
+    read(document)
+        .split("\n## ")
+        .find(|section| section.lines().next() == Some(heading))
+        .unwrap_or_else(|| panic!("{document} has no section {heading:?}"))
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter_map(|row| row.split_once('`'))
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))
+        .unwrap_or_else(|e| panic!("failed to read {path}: {e}"))
+}
+
+fn assert_lists_exactly(documented: &[String], declared: &BTreeSet<String>) {
+    let unique: BTreeSet<_> = documented.iter().cloned().collect();
+    let missing: Vec<_> = declared.difference(&unique).collect();
+    let invented: Vec<_> = unique.difference(declared).collect();
+    assert!(
+        missing.is_empty(),
+        "condition.rs has, the document lacks: {missing:?}"
+    );
+    assert!(
+        invented.is_empty(),
+        "the document has, condition.rs lacks: {invented:?}"
+    );
+    assert_eq!(
+        documented.len(),
+        unique.len(),
+        "something is listed twice: {documented:?}"
+    );
+}
+
+#[test]
+fn conditions_md_lists_exactly_the_types_of_condition_rs() {
+    assert_lists_exactly(&first_column("docs/conditions.md", "Types"), &constants("types"));
+}
+
+#[test]
+fn conditions_md_lists_exactly_the_reasons_of_condition_rs() {
+    assert_lists_exactly(
+        &first_column("docs/conditions.md", "Reasons"),
+        &constants("reasons"),
+    );
+}
+
+#[test]
+fn the_readme_names_only_reasons_that_exist() {
+    let reasons = constants("reasons");
+    let named = first_column("README.md", "When something is wrong");
+    assert!(!named.is_empty());
+    for reason in named {
+        assert!(reasons.contains(&reason), "{reason} isn't in condition.rs");
+    }
+}
+
+#[test]
+fn the_readme_lists_exactly_the_flags_and_variables_of_run() {
+    let source = read("src/cli.rs");
+    let variables: BTreeSet<_> = source
+        .split("env = \"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    let flags: BTreeSet<_> = variables
+        .iter()
+        .map(|name| name.trim_start_matches("MLSERVICEROLE_"))
+        .map(|name| format!("--{}", name.to_lowercase().replace('_', "-")))
+        .collect();
+    assert!(!variables.is_empty());
+    assert_lists_exactly(&first_column("README.md", "Settings"), &flags);
+    let readme = read("README.md");
+    for variable in variables {
+        assert!(
+            readme.contains(&format!("`{variable}`")),
+            "README.md lacks {variable}"
+        );
+    }
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file_and_a_heading() {
+    for document in [
+        "README.md",
+        "CHANGELOG.md",
+        "docs/concepts.md",
+        "docs/conditions.md",
+        "docs/contributing.md",
+        "docs/security.md",
+        "docs/troubleshooting.md",
+    ] {
+        let directory = Path::new(document).parent().unwrap();
+        for target in read(document)
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            if target.starts_with("https://") {
+                continue;
+            }
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let text = read(directory.join(file).to_str().unwrap());
+            assert!(
+                anchor.is_empty() || text.lines().any(|line| anchor_of(line) == anchor),
+                "{document} links to {target}, which has no such heading"
+            );
+        }
+    }
+}
+
+/// The anchor that GitHub gives a heading, for headings of words and punctuation.
+fn anchor_of(line: &str) -> String {
+    line.strip_prefix('#')
+        .map(|heading| heading.trim_start_matches('#').trim())
+        .unwrap_or_default()
+        .to_lowercase()
+        .chars()
+        .filter_map(|c| match c {
+            ' ' => Some('-'),
+            c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,173 @@
+"""Bringing a bed up and taking it down."""
+
+import json
+import shlex
+import shutil
+import sys
+import time
+
+from . import binaries, certificates, control_plane, emulator
+from .processes import Interrupted, Interruption, PortTaken, Process, free_ports, lock, stop
+from .settings import Failure, Timed, say, state_directory
+
+MARK = "This directory belongs to the test bed (tests/testbed); `down` empties it.\n"
+START_ATTEMPTS = 5
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager")
+
+# Without etcd the API server hangs in its shutdown and keeps its port.
+STOP_ORDER = (("kube-controller-manager", "emulator"), ("kube-apiserver",), ("etcd",))
+
+# Removed by `down`; the logs and the audit log stay to be read.
+REMOVED = ("run", "pki", "etcd", "emulator", "bin", "kubeconfig", "controller-manager.kubeconfig",
+           "ports.json", "env")
+
+
+def main(command):
+    Interruption.install()
+    try:
+        command(state_directory())
+    except Failure as failure:
+        say(f"FAILED: {failure}")
+        return 1
+    except Interrupted as interruption:
+        say("interrupted")
+        return 128 + interruption.number
+    return 0
+
+
+def up(state):
+    began = time.monotonic()
+    with state_lock(state):
+        if healthy(state):
+            say(f"already up: {state}")
+            print_exports(state)
+            return
+    programs = binaries.find()
+    aws = emulator.find()
+    with state_lock(state):
+        if not healthy(state):
+            if Process.recorded(state):
+                say("a bed is here, but not all of it is alive: started afresh")
+            start_with_retries(state, programs, aws)
+        say(f"up after {time.monotonic() - began:.1f} s: {state}")
+        print_exports(state)
+
+
+def down(state):
+    if not (state / "testbed").exists():
+        say(f"no bed in {state}")
+        return
+    with state_lock(state), Timed(f"down ({state})"):
+        clear(state)
+
+
+def state_lock(state):
+    claim(state)
+    return lock(state / "testbed", f"waiting for another command at work in {state}")
+
+
+def claim(state):
+    """Makes the directory ours, unless it holds somebody else's files."""
+    mark = state / "testbed"
+    if mark.exists():
+        return
+    if state.exists() and any(state.iterdir()):
+        raise Failure(f"{state} is neither empty nor a test bed: choose another directory")
+    state.mkdir(parents=True, exist_ok=True)
+    mark.write_text(MARK)
+
+
+def healthy(state):
+    recorded = Process.recorded(state)
+    try:
+        ports = json.loads((state / "ports.json").read_text())
+    except (OSError, ValueError):
+        return False
+    return (
+        (state / "env").exists()
+        and recorded.keys() == {*CONTROL_PLANE, "emulator"}
+        and all(process.alive() for process in recorded.values())
+        and control_plane.ApiServer(state, ports["api"]).answers("/readyz")
+        and emulator.answers(ports["aws"])
+    )
+
+
+def start_with_retries(state, programs, aws):
+    for attempt in range(1, START_ATTEMPTS + 1):
+        clear(state)
+        try:
+            start(state, programs, aws)
+            return
+        except BaseException as error:
+            say("stopping what was started")
+            clear(state)
+            if not isinstance(error, PortTaken) or attempt == START_ATTEMPTS:
+                raise
+            say(f"{error}\nsomebody took a port: trying others")
+
+
+def start(state, programs, aws):
+    for name in ("log", "run", "bin"):
+        shutil.rmtree(state / name, ignore_errors=True)
+        (state / name).mkdir()
+    (state / "audit.log").unlink(missing_ok=True)
+    certificates.make(state / "pki")
+    etcd_port, peer_port, api_port, aws_port = free_ports(4)
+    (state / "ports.json").write_text(json.dumps({"api": api_port, "aws": aws_port}))
+
+    client = control_plane.ApiServer(state, api_port)
+    for name, user in (("kubeconfig", "admin"), ("controller-manager.kubeconfig", "controller-manager")):
+        control_plane.write_kubeconfig(state, state / name, user, user, client.url)
+
+    with Timed("control plane and emulator ready"):
+        etcd = control_plane.start_etcd(state, programs["etcd"], etcd_port, peer_port)
+        aws_process = aws.start(state, aws_port)
+        control_plane.wait_etcd(etcd, etcd_port)
+        api = control_plane.start_api_server(state, programs["kube-apiserver"], api_port, etcd_port)
+        control_plane.wait_api_server(api, api_port, client)
+        manager = control_plane.start_controller_manager(state, programs["kube-controller-manager"])
+        control_plane.wait_controller_manager(manager, client)
+        emulator.wait_ready(aws_process, aws_port)
+
+    write_kubectl(state, programs["kubectl"])
+    write_exports(state, aws_port)
+
+
+def write_kubectl(state, program):
+    """A kubectl that keeps what it learns of this cluster in the state directory."""
+    script = state / "bin" / "kubectl"
+    cache = shlex.quote(str(state / "bin" / "cache"))
+    script.write_text(
+        f"#!/bin/sh\nKUBECACHEDIR=${{KUBECACHEDIR:-{cache}}} "
+        f'exec {shlex.quote(str(program))} "$@"\n'
+    )
+    script.chmod(0o755)
+
+
+def write_exports(state, aws_port):
+    quoted = shlex.quote
+    (state / "env").write_text(
+        f"export KUBECONFIG={quoted(str(state / 'kubeconfig'))}\n"
+        f"export AWS_ENDPOINT_URL=http://127.0.0.1:{aws_port}\n"
+        "export AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test\n"
+        f'export PATH={quoted(str(state / "bin"))}:"$PATH"\n'
+    )
+
+
+def print_exports(state):
+    sys.stdout.write((state / "env").read_text())
+    sys.stdout.flush()
+
+
+def clear(state):
+    """Stops every recorded process, then removes what only a live bed needs."""
+    with Interruption.deferred():
+        recorded = Process.recorded(state)
+        for names in STOP_ORDER:
+            stop([recorded[name] for name in names if name in recorded])
+        for name in REMOVED:
+            path = state / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
