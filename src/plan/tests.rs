@@ -2,8 +2,10 @@
 //! which order, and what people are told.
 
 mod binding;
+mod departure;
 mod fixtures;
 mod knowledge;
+mod outcome;
 mod ownership;
 mod placement;
 mod planner;

@@ -276,7 +276,7 @@ pub(crate) fn expect_read(next: &Next, depth: Depth) {
 #[track_caller]
 pub(crate) fn waits(next: Next) -> (Refusal, u64) {
     match next {
-        Next::Wait { why, until } => (why, until.as_secs()),
+        Next::Wait { why, until, .. } => (why, until.as_secs()),
         other => panic!("{other:?}"),
     }
 }
