@@ -183,7 +183,9 @@ fn judge(
 }
 
 /// The other object that has the better claim: the one that bound the ServiceAccount, then the older one, then
-/// the smaller uid.
+/// the smaller uid. A uid that no object has any more is that of an object since restored or created again, so
+/// that the one of its name stands in for it: in a restored cluster all uids are new, and who had what must not
+/// depend on which object was restored first.
 fn claimant<'a>(
     owner: &Owner,
     service_account: &str,
@@ -195,8 +197,15 @@ fn claimant<'a>(
             return None;
         }
         // Also one that is going: it takes its annotation away first.
-        if let Some(holder) = around.rivals.iter().find(|rival| rival.uid == by.uid) {
+        let holder = |is_holder: &dyn Fn(&Rival) -> bool| around.rivals.iter().find(|rival| is_holder(rival));
+        if let Some(holder) = holder(&|rival| rival.uid == by.uid) {
             return Some(holder);
+        }
+        if by.name == owner.name {
+            return None;
+        }
+        if let Some(heir) = holder(&|rival| rival.name == by.name) {
+            return Some(heir);
         }
     }
     around

@@ -328,6 +328,25 @@ fn a_rival_that_is_going_claims_nothing_new_but_is_let_finish() {
 }
 
 #[test]
+fn in_a_restored_cluster_the_object_of_the_name_that_bound_it_has_it_whatever_its_age() {
+    let intent = intent(json!({}));
+    let marked = |by: &str, arn: &str| {
+        service_account(
+            "trainer",
+            &[(ROLE_ARN_ANNOTATION, arn), (BOUND_BY_ANNOTATION, by)],
+        )
+    };
+    // Restored first, so older now; before, it was the one that had to wait.
+    let other = rival("other", "uid-0", 1, &["trainer"]);
+    let ours = marked("trainer/former", &intent.arn().to_string());
+    annotated(judge(&intent, &[ours], std::slice::from_ref(&other)));
+
+    let younger = rival("other", "uid-2", 9, &["trainer"]);
+    let theirs = marked("other/former", OTHER_ARN);
+    problem(judge(&intent, &[theirs], &[younger]), "ServiceAccountClaimed", true);
+}
+
+#[test]
 fn each_wanted_service_account_is_judged_by_itself() {
     let intent = intent(json!({"serviceAccounts": [
         {"name": "a"}, {"name": "b"}, {"name": "c"}, {"name": "d", "creationPolicy": "Never"},
