@@ -238,6 +238,30 @@ fn another_audience_is_annotated_too() {
 }
 
 #[test]
+fn an_audience_from_before_the_class_changed_is_set_back() {
+    let intent = intent(json!({}));
+    let with = |audience: &str| {
+        let mut sa = bound("trainer", &intent);
+        sa.annotations
+            .insert(AUDIENCE_ANNOTATION.to_owned(), audience.to_owned());
+        sa
+    };
+    let (written, force) = annotated(judge(&intent, &[with("custom")], &[]));
+    assert_eq!(written.audience.as_deref(), Some("sts.amazonaws.com"));
+    assert!(force);
+    // Written out, the usual audience means what silence means.
+    is_bound(&judge(&intent, &[with("sts.amazonaws.com")], &[]));
+}
+
+#[test]
+fn another_audience_that_somebody_else_annotated_is_not_overruled() {
+    let sa = service_account("trainer", &[(AUDIENCE_ANNOTATION, "theirs")]);
+    let (written, force) = annotated(judge(&intent(json!({})), &[sa], &[]));
+    assert_eq!(written.audience.as_deref(), Some("sts.amazonaws.com"));
+    assert!(!force);
+}
+
+#[test]
 fn of_two_claimants_the_one_that_bound_it_has_it() {
     let intent = intent(json!({}));
     let older = rival("older", "uid-0", 1, &["trainer"]);
