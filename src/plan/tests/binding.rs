@@ -367,7 +367,11 @@ fn in_a_restored_cluster_the_object_of_the_name_that_bound_it_has_it_whatever_it
 
     let younger = rival("other", "uid-2", 9, &["trainer"]);
     let theirs = marked("other/former", OTHER_ARN);
-    problem(judge(&intent, &[theirs], &[younger]), "ServiceAccountClaimed", true);
+    problem(
+        judge(&intent, &[theirs], &[younger]),
+        "ServiceAccountClaimed",
+        true,
+    );
 }
 
 #[test]

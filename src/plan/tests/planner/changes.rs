@@ -277,6 +277,29 @@ fn unwanted_inline_policies_go_first_where_both_would_not_fit() {
 }
 
 #[test]
+fn inline_policies_that_shrink_make_room_for_those_that_grow() {
+    let intent = intent(json!({"inlinePolicies": [
+        {"name": "grows", "document": sized(8_000)},
+        {"name": "new", "document": sized(200)},
+        {"name": "shrinks", "document": sized(300)},
+    ]}));
+    let plan = repair(&intent, |_, content| {
+        content.inline = labels(&[
+            ("grows", &sized(300).to_string()),
+            ("shrinks", &sized(8_000).to_string()),
+        ]);
+    });
+    assert_eq!(
+        plan.steps().map(show_step).collect::<Vec<_>>(),
+        [
+            "PutRolePolicy shrinks",
+            "PutRolePolicy grows",
+            "PutRolePolicy new"
+        ]
+    );
+}
+
+#[test]
 fn a_role_of_an_earlier_object_is_tagged_before_it_is_changed() {
     let intent = intent(two_policies());
     let plan = repair(&intent, |header, content| {
