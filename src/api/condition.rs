@@ -4,6 +4,9 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+#[cfg(test)]
+mod tests;
+
 /// Types of conditions.
 pub mod types {
     /// The spec is valid and the class allows it; says nothing about AWS.

@@ -9,7 +9,8 @@ use super::{Owner, RoleIntent};
 use crate::api::condition::reasons;
 use crate::api::role::CreationPolicy;
 use crate::api::{
-    AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, FIELD_MANAGER, ROLE_ARN_ANNOTATION,
+    AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, DEFAULT_AUDIENCE, FIELD_MANAGER,
+    ROLE_ARN_ANNOTATION,
 };
 use crate::guard::Refusal;
 use crate::iam::arn::RoleArn;
@@ -124,10 +125,16 @@ fn judge(
             ),
         ));
     }
+    // What the token is made out to is `sts.amazonaws.com` where nothing is said; an annotation that says otherwise,
+    // such as one from before the class's audience changed, is overwritten, since an apply can't be relied on to
+    // take it away.
+    let audience = intent.audience.as_deref().unwrap_or(DEFAULT_AUDIENCE);
+    let said = found.and_then(|sa| sa.annotation(AUDIENCE_ANNOTATION));
+    let audience_right = said.unwrap_or(DEFAULT_AUDIENCE) == audience;
     let binding = ServiceAccountBinding {
         name: name.clone(),
         role_arn: intent.arn().clone(),
-        audience: intent.audience.clone(),
+        audience: (intent.audience.is_some() || said.is_some()).then(|| audience.to_owned()),
         bound_by: BoundBy {
             name: owner.name.clone(),
             uid: owner.uid.clone(),
@@ -163,8 +170,6 @@ fn judge(
     let arn = intent.arn().to_string();
     match sa.annotation(ROLE_ARN_ANNOTATION) {
         Some(value) if value == arn => {
-            let audience_right =
-                intent.audience.is_none() || sa.annotation(AUDIENCE_ANNOTATION) == intent.audience.as_deref();
             let marked = bound_by.as_ref().is_some_and(|by| *by == binding.bound_by);
             if audience_right && marked {
                 Judgement::Bound
@@ -195,7 +200,9 @@ fn judge(
 }
 
 /// The other object that has the better claim: the one that bound the ServiceAccount, then the older one, then
-/// the smaller uid.
+/// the smaller uid. A uid that no object has any more is that of an object since restored or created again, so
+/// that the one of its name stands in for it: in a restored cluster all uids are new, and who had what must not
+/// depend on which object was restored first.
 fn claimant<'a>(
     owner: &Owner,
     service_account: &str,
@@ -207,8 +214,15 @@ fn claimant<'a>(
             return None;
         }
         // Also one that is going: it takes its annotation away first.
-        if let Some(holder) = around.rivals.iter().find(|rival| rival.uid == by.uid) {
+        let holder = |is_holder: &dyn Fn(&Rival) -> bool| around.rivals.iter().find(|rival| is_holder(rival));
+        if let Some(holder) = holder(&|rival| rival.uid == by.uid) {
             return Some(holder);
+        }
+        if by.name == owner.name {
+            return None;
+        }
+        if let Some(heir) = holder(&|rival| rival.name == by.name) {
+            return Some(heir);
         }
     }
     around

@@ -12,6 +12,9 @@ mod planner;
 mod resolve;
 mod step;
 
+#[cfg(test)]
+mod tests;
+
 pub use binding::{BindingVerdict, Rival, ServiceAccountState, Surroundings, bind, may_delete};
 pub use departure::{Departure, Retention, plan_departure, release_all};
 pub use knowledge::{Clock, RoleKnowledge, RoleState};

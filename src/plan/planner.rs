@@ -4,6 +4,7 @@
 //! next plan is empty, also when the run was cut after any step; and at no cut does a subject that isn't yet
 //! trusted get a policy that the class doesn't allow.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -260,19 +261,20 @@ fn properties(intent: &RoleIntent, header: &RoleHeader, inherited: bool) -> Vec<
 
 /// Inline policies and attachments: what is wanted first, unless a quota needs the room.
 fn content(intent: &RoleIntent, content: &RoleContent) -> Vec<Step> {
-    let mut wanted = Vec::new();
+    let mut puts = Vec::new();
     for (name, document) in &intent.inline {
-        let same = content
-            .inline
-            .get(name)
-            .is_some_and(|found| equivalent_text(document, found));
-        if !same {
-            wanted.push(Step::PutInline {
-                name: name.clone(),
-                document: document.to_json(),
-            });
+        let found = content.inline.get(name);
+        if !found.is_some_and(|found| equivalent_text(document, found)) {
+            let document = document.to_json();
+            let before = found.map_or(0, |found| quota::size(found));
+            let shrinks_by = before.saturating_sub(quota::size(&document));
+            let name = name.clone();
+            puts.push((shrinks_by, Step::PutInline { name, document }));
         }
     }
+    // Those that shrink make room, in a quota that all share, for those that grow.
+    puts.sort_by_key(|(shrinks_by, _)| Reverse(*shrinks_by));
+    let mut wanted: Vec<Step> = puts.into_iter().map(|(_, step)| step).collect();
     wanted.extend(
         intent
             .attached

@@ -1,0 +1,13 @@
+//! Every decision of the plan, without a server: what an object comes to, whose a role is, which steps are taken in
+//! which order, and what people are told.
+
+mod binding;
+mod departure;
+mod fixtures;
+mod knowledge;
+mod outcome;
+mod ownership;
+mod placement;
+mod planner;
+mod release;
+mod resolve;
