@@ -55,10 +55,7 @@ async fn an_emulator_that_is_another_account_is_refused() {
         ..OWN
     };
     let error = accounts.session(&other).await.unwrap_err();
-    assert!(
-        matches!(error, SessionError::WrongAccount { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, SessionError::WrongAccount { .. }), "{error}");
 }
 
 async fn emulator() -> Option<SdkAccounts> {
@@ -88,15 +85,9 @@ async fn story(session: &Session) {
         .parse()
         .unwrap();
     let name = arn.name().clone();
-    let boundary: PolicyArn = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"
-        .parse()
-        .unwrap();
-    let policy: PolicyArn = "arn:aws:iam::aws:policy/AmazonSageMakerReadOnly"
-        .parse()
-        .unwrap();
-    let unknown: PolicyArn = "arn:aws:iam::aws:policy/NoSuchPolicyAnywhere"
-        .parse()
-        .unwrap();
+    let boundary: PolicyArn = "arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess".parse().unwrap();
+    let policy: PolicyArn = "arn:aws:iam::aws:policy/AmazonSageMakerReadOnly".parse().unwrap();
+    let unknown: PolicyArn = "arn:aws:iam::aws:policy/NoSuchPolicyAnywhere".parse().unwrap();
     let tag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let new = NewRole {
         arn: arn.clone(),
@@ -140,13 +131,9 @@ async fn story(session: &Session) {
     assert_eq!(again.class, ErrorClass::Conflict);
 
     // Every part of it changed.
-    iam.update_assume_role_policy(&name, OTHER_TRUST)
-        .await
-        .unwrap();
+    iam.update_assume_role_policy(&name, OTHER_TRUST).await.unwrap();
     iam.update_role(&name, "", 3600).await.unwrap();
-    iam.put_role_permissions_boundary(&name, &policy)
-        .await
-        .unwrap();
+    iam.put_role_permissions_boundary(&name, &policy).await.unwrap();
     iam.tag_role(&name, &BTreeMap::from([tag("team", "c"), tag("new", "")]))
         .await
         .unwrap();
@@ -157,24 +144,15 @@ async fn story(session: &Session) {
     assert_eq!(read.description, "");
     assert_eq!(read.max_session_duration_seconds, 3600);
     assert_eq!(read.permissions_boundary, Some(policy.to_string()));
-    assert_eq!(
-        read.tags,
-        BTreeMap::from([tag("team", "c"), tag("new", "")])
-    );
+    assert_eq!(read.tags, BTreeMap::from([tag("team", "c"), tag("new", "")]));
 
     // Policies put on it.
     assert_eq!(
         code(iam.attach_role_policy(&name, &unknown).await),
         "NoSuchEntity"
     );
-    assert_eq!(
-        code(iam.detach_role_policy(&name, &policy).await),
-        "NoSuchEntity"
-    );
-    assert_eq!(
-        code(iam.delete_role_policy(&name, "p").await),
-        "NoSuchEntity"
-    );
+    assert_eq!(code(iam.detach_role_policy(&name, &policy).await), "NoSuchEntity");
+    assert_eq!(code(iam.delete_role_policy(&name, "p").await), "NoSuchEntity");
     assert_eq!(
         code(iam.put_role_policy(&name, "p", "{").await),
         "MalformedPolicyDocument"
@@ -188,31 +166,11 @@ async fn story(session: &Session) {
     assert!(same_json(&content.inline["p"], INLINE));
 
     // And everything taken away.
-    assert!(
-        iam.delete_role(&name)
-            .await
-            .unwrap_err()
-            .is_delete_conflict()
-    );
+    assert!(iam.delete_role(&name).await.unwrap_err().is_delete_conflict());
     iam.detach_role_policy(&name, &policy).await.unwrap();
-    assert!(
-        iam.delete_role(&name)
-            .await
-            .unwrap_err()
-            .is_delete_conflict()
-    );
+    assert!(iam.delete_role(&name).await.unwrap_err().is_delete_conflict());
     iam.delete_role_policy(&name, "p").await.unwrap();
     iam.delete_role(&name).await.unwrap();
-    assert!(
-        iam.delete_role(&name)
-            .await
-            .unwrap_err()
-            .is_no_such_entity()
-    );
-    assert!(
-        iam.role_content(&name)
-            .await
-            .unwrap_err()
-            .is_no_such_entity()
-    );
+    assert!(iam.delete_role(&name).await.unwrap_err().is_no_such_entity());
+    assert!(iam.role_content(&name).await.unwrap_err().is_no_such_entity());
 }

@@ -146,12 +146,7 @@ fn no_instance_credentials(operation: &'static str, error: &ImdsError) -> AwsErr
     AwsError {
         class,
         ambiguous: false,
-        ..classify(
-            operation,
-            Some(code::CREDENTIALS_UNAVAILABLE),
-            message,
-            None,
-        )
+        ..classify(operation, Some(code::CREDENTIALS_UNAVAILABLE), message, None)
     }
 }
 

@@ -7,13 +7,9 @@ use std::time::Duration;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use mlservicerole_operator::aws::error::code;
-use mlservicerole_operator::aws::{
-    AccountRef, Accounts, AssumeRole, ErrorClass, SdkAccounts, SessionError,
-};
+use mlservicerole_operator::aws::{AccountRef, Accounts, AssumeRole, ErrorClass, SdkAccounts, SessionError};
 
-use crate::server::{
-    Call, Reply, Server, caller, caller_with_arn, config, error, ok, short_limits,
-};
+use crate::server::{Call, Reply, Server, caller, caller_with_arn, config, error, ok, short_limits};
 
 const HOME: &str = "111122223333";
 const OTHER: &str = "444455556666";
@@ -188,9 +184,7 @@ async fn accounts_roles_and_external_ids_each_have_a_session_of_their_own() {
 async fn a_failure_is_not_kept() {
     let failures = AtomicUsize::new(1);
     let server = Server::start(move |call| {
-        match failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-            left.checked_sub(1)
-        }) {
+        match failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) {
             Ok(_) => error(503, "ServiceUnavailable", "later"),
             Err(_) => two_accounts(call),
         }
@@ -206,11 +200,7 @@ async fn a_failure_is_not_kept() {
 #[tokio::test]
 async fn a_refused_role_is_reported_as_sts_put_it() {
     let account = through("reader", None);
-    let reply = error(
-        403,
-        "AccessDenied",
-        "not authorized to perform: sts:AssumeRole",
-    );
+    let reply = error(403, "AccessDenied", "not authorized to perform: sts:AssumeRole");
     let (refused, server) = refusal(reply, &account).await;
     let SessionError::CredentialsInvalid(error) = refused else {
         panic!("{refused:?}")
@@ -248,11 +238,7 @@ async fn expired_keys_are_a_matter_of_credentials() {
 
 #[tokio::test]
 async fn a_caller_that_makes_no_sense_is_an_error_that_says_so() {
-    for (account, arn) in [
-        (HOME, "nonsense"),
-        (HOME, ""),
-        ("12", "arn:aws:iam::12:root"),
-    ] {
+    for (account, arn) in [(HOME, "nonsense"), (HOME, ""), ("12", "arn:aws:iam::12:root")] {
         let (refused, _) = refusal(caller_with_arn(account, arn), &own(None)).await;
         let SessionError::CredentialsInvalid(error) = &refused else {
             panic!("{refused:?}")
@@ -295,9 +281,9 @@ async fn without_credentials_nothing_is_sent() {
         let config = config(server.url())
             .await
             .into_builder()
-            .credentials_provider(SharedCredentialsProvider::new(Credentials(Mutex::new(
-                Some(cause),
-            ))))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials(Mutex::new(Some(
+                cause,
+            )))))
             .build();
         let accounts = SdkAccounts::from_config(&config, &short_limits());
         let error = match accounts.session(&own(None)).await.unwrap_err() {
@@ -331,8 +317,7 @@ async fn an_instance_metadata_service_that_is_closed_to_pods_is_no_outage() {
             .build();
         let accounts = SdkAccounts::from_config(&config, &short_limits());
         let error = accounts.session(&own(None)).await.unwrap_err();
-        let (SessionError::CredentialsInvalid(cause) | SessionError::Unavailable(cause)) = error
-        else {
+        let (SessionError::CredentialsInvalid(cause) | SessionError::Unavailable(cause)) = error else {
             panic!("{error:?}")
         };
         assert_eq!(cause.class, class, "{cause}");

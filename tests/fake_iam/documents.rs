@@ -29,10 +29,7 @@ async fn trust_policies_that_iam_refuses_are_malformed() {
         ),
     ] {
         let error = trust_error(&TRUST.replacen(from, to, 1)).await;
-        assert_eq!(
-            error.code, "MalformedPolicyDocument",
-            "{from} -> {to}: {error}"
-        );
+        assert_eq!(error.code, "MalformedPolicyDocument", "{from} -> {to}: {error}");
         assert_eq!(error.class, ErrorClass::Invalid);
     }
 }
@@ -44,9 +41,7 @@ async fn a_principal_that_does_not_exist_yet_may_exist_later() {
     let error = iam.update_assume_role_policy(&name, document).await;
     assert_eq!(error.unwrap_err().class, ErrorClass::NotYetConsistent);
     iam.add_foreign_role("/", "late");
-    iam.update_assume_role_policy(&name, document)
-        .await
-        .unwrap();
+    iam.update_assume_role_policy(&name, document).await.unwrap();
 }
 
 #[tokio::test]

@@ -18,18 +18,13 @@ async fn what_is_not_there_can_not_be_taken_away() {
         code(iam.detach_role_policy(&name, &known_policy()).await),
         "NoSuchEntity"
     );
-    assert_eq!(
-        code(iam.delete_role_policy(&name, "p").await),
-        "NoSuchEntity"
-    );
+    assert_eq!(code(iam.delete_role_policy(&name, "p").await), "NoSuchEntity");
 }
 
 #[tokio::test]
 async fn content_is_what_was_put_there_read_with_one_call_for_each_inline_policy() {
     let (iam, name) = with_trainer().await;
-    iam.attach_role_policy(&name, &known_policy())
-        .await
-        .unwrap();
+    iam.attach_role_policy(&name, &known_policy()).await.unwrap();
     iam.put_role_policy(&name, "a", INLINE).await.unwrap();
     iam.put_role_policy(&name, "b", INLINE).await.unwrap();
     iam.forget_calls();
@@ -61,9 +56,7 @@ async fn a_provider_has_the_audiences_that_it_was_given() {
     assert!(missing.unwrap_err().is_no_such_entity());
     iam.add_provider(&provider, &["sts.amazonaws.com"]);
     assert_eq!(
-        iam.open_id_connect_provider_audiences(&provider)
-            .await
-            .unwrap(),
+        iam.open_id_connect_provider_audiences(&provider).await.unwrap(),
         BTreeSet::from(["sts.amazonaws.com".into()])
     );
 }

@@ -9,9 +9,7 @@ async fn ten_policies_can_be_attached_and_no_more() {
         iam.add_policy(policy(number).as_str());
     }
     for number in 0..10 {
-        iam.attach_role_policy(&name, &policy(number))
-            .await
-            .unwrap();
+        iam.attach_role_policy(&name, &policy(number)).await.unwrap();
     }
     iam.attach_role_policy(&name, &policy(0))
         .await
@@ -45,12 +43,8 @@ async fn inline_policies_share_one_quota_that_ignores_whitespace() {
 #[tokio::test]
 async fn a_trust_policy_may_have_2048_characters_without_whitespace() {
     let (iam, name) = with_trainer().await;
-    let of = |size: usize| {
-        TRUST.replace("sts.amazonaws.com", &"x".repeat(17 + size - TRUST.len())) + "   "
-    };
-    iam.update_assume_role_policy(&name, &of(2_048))
-        .await
-        .unwrap();
+    let of = |size: usize| TRUST.replace("sts.amazonaws.com", &"x".repeat(17 + size - TRUST.len())) + "   ";
+    iam.update_assume_role_policy(&name, &of(2_048)).await.unwrap();
     let error = iam.update_assume_role_policy(&name, &of(2_049)).await;
     assert_eq!(
         error.unwrap_err().message,
@@ -66,10 +60,7 @@ async fn a_role_has_at_most_50_tags_and_a_refused_request_adds_none() {
     };
     iam.tag_role(&name, &many(0..50)).await.unwrap();
     iam.tag_role(&name, &many(0..50)).await.unwrap();
-    assert_eq!(
-        code(iam.tag_role(&name, &many(49..51)).await),
-        "LimitExceeded"
-    );
+    assert_eq!(code(iam.tag_role(&name, &many(49..51)).await), "LimitExceeded");
     assert_eq!(iam.role("trainer").unwrap().tags, many(0..50));
 }
 

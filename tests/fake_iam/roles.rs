@@ -54,10 +54,7 @@ async fn every_call_about_a_missing_role_says_so() {
     assert_eq!(code(iam.delete_role(&name).await), no);
     assert_eq!(code(iam.update_assume_role_policy(&name, TRUST).await), no);
     assert_eq!(code(iam.update_role(&name, "", 3600).await), no);
-    assert_eq!(
-        code(iam.put_role_permissions_boundary(&name, &known).await),
-        no
-    );
+    assert_eq!(code(iam.put_role_permissions_boundary(&name, &known).await), no);
     assert_eq!(code(iam.tag_role(&name, &tags(&[("a", "b")])).await), no);
     assert_eq!(
         code(iam.untag_role(&name, &BTreeSet::from(["a".into()])).await),
@@ -80,11 +77,7 @@ async fn a_role_with_anything_on_it_is_not_deleted() {
                 role.inline.extend([("p".into(), INLINE.into())])
             })
         },
-        |iam| {
-            iam.with_role_mut("trainer", |role| {
-                role.instance_profiles.extend(["i".into()])
-            })
-        },
+        |iam| iam.with_role_mut("trainer", |role| role.instance_profiles.extend(["i".into()])),
     ];
     let bare = iam.role("trainer").unwrap();
     for put in put_on {
@@ -100,15 +93,9 @@ async fn a_role_with_anything_on_it_is_not_deleted() {
 #[tokio::test]
 async fn a_role_of_aws_itself_is_not_modified() {
     let iam = FakeIam::new();
-    iam.add_foreign_role(
-        "/aws-service-role/eks.amazonaws.com/",
-        "AWSServiceRoleForEKS",
-    );
+    iam.add_foreign_role("/aws-service-role/eks.amazonaws.com/", "AWSServiceRoleForEKS");
     let name = "AWSServiceRoleForEKS".parse().unwrap();
-    assert_eq!(
-        code(iam.update_role(&name, "", 3600).await),
-        "UnmodifiableEntity"
-    );
+    assert_eq!(code(iam.update_role(&name, "", 3600).await), "UnmodifiableEntity");
     assert_eq!(code(iam.delete_role(&name).await), "UnmodifiableEntity");
 }
 

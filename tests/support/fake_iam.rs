@@ -119,8 +119,7 @@ impl FakeIam {
     }
 
     pub fn in_account(partition: &str, account: &str) -> Self {
-        let known =
-            KNOWN_POLICIES.map(|arn| parse(&arn.replace("arn:aws:", &format!("arn:{partition}:"))));
+        let known = KNOWN_POLICIES.map(|arn| parse(&arn.replace("arn:aws:", &format!("arn:{partition}:"))));
         FakeIam {
             state: Arc::new(Mutex::new(State {
                 partition: parse(partition),
@@ -266,11 +265,7 @@ impl FakeIam {
 
     /// Runs this when the next call of the operation arrives, before it is carried out: another
     /// actor who comes in between.
-    pub fn before_next(
-        &self,
-        operation: &'static str,
-        hook: impl FnOnce(&FakeIam) + Send + 'static,
-    ) {
+    pub fn before_next(&self, operation: &'static str, hook: impl FnOnce(&FakeIam) + Send + 'static) {
         let mut state = self.lock();
         state
             .hooks
@@ -304,8 +299,7 @@ impl FakeIam {
     /// The operations that change something, in order.
     pub fn writes(&self) -> Vec<&'static str> {
         let mut operations = self.operations();
-        operations
-            .retain(|operation| !operation.starts_with("Get") && !operation.starts_with("List"));
+        operations.retain(|operation| !operation.starts_with("Get") && !operation.starts_with("List"));
         operations
     }
 
@@ -339,10 +333,7 @@ impl FakeIam {
             hook(self);
         }
         let mut state = self.lock();
-        let fault = state
-            .faults
-            .get_mut(operation)
-            .and_then(VecDeque::pop_front);
+        let fault = state.faults.get_mut(operation).and_then(VecDeque::pop_front);
         let standing = state.standing_faults.get(operation).cloned();
         match (fault, standing) {
             (Some(Fault::Refuse(error)), _) | (None, Some(error)) => Err(error),
@@ -363,22 +354,14 @@ impl State {
     }
 
     /// For writes, which see a role at once.
-    fn role_mut(
-        &mut self,
-        operation: &'static str,
-        name: &RoleName,
-    ) -> Result<&mut FakeRole, AwsError> {
+    fn role_mut(&mut self, operation: &'static str, name: &RoleName) -> Result<&mut FakeRole, AwsError> {
         self.roles
             .get_mut(&name.as_str().to_ascii_lowercase())
             .ok_or_else(|| no_such_role(operation, name))
     }
 
     /// For reads, which may not see a new role yet.
-    fn read_role(
-        &mut self,
-        operation: &'static str,
-        name: &RoleName,
-    ) -> Result<FakeRole, AwsError> {
+    fn read_role(&mut self, operation: &'static str, name: &RoleName) -> Result<FakeRole, AwsError> {
         let key = name.as_str().to_ascii_lowercase();
         if let Some(left) = self.invisible.get_mut(&key).filter(|left| **left > 0) {
             *left -= 1;

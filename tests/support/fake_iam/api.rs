@@ -34,11 +34,7 @@ impl IamApi for FakeIam {
         })
     }
 
-    async fn update_assume_role_policy(
-        &self,
-        name: &RoleName,
-        document: &str,
-    ) -> Result<(), AwsError> {
+    async fn update_assume_role_policy(&self, name: &RoleName, document: &str) -> Result<(), AwsError> {
         const OPERATION: &str = "UpdateAssumeRolePolicy";
         self.call(OPERATION, name.as_str(), |state| {
             state.modifiable_role(OPERATION, name)?;
@@ -79,11 +75,7 @@ impl IamApi for FakeIam {
         })
     }
 
-    async fn tag_role(
-        &self,
-        name: &RoleName,
-        tags: &BTreeMap<String, String>,
-    ) -> Result<(), AwsError> {
+    async fn tag_role(&self, name: &RoleName, tags: &BTreeMap<String, String>) -> Result<(), AwsError> {
         const OPERATION: &str = "TagRole";
         if tags.is_empty() {
             return Ok(());
@@ -106,12 +98,7 @@ impl IamApi for FakeIam {
         })
     }
 
-    async fn put_role_policy(
-        &self,
-        name: &RoleName,
-        policy: &str,
-        document: &str,
-    ) -> Result<(), AwsError> {
+    async fn put_role_policy(&self, name: &RoleName, policy: &str, document: &str) -> Result<(), AwsError> {
         const OPERATION: &str = "PutRolePolicy";
         self.call(OPERATION, name.as_str(), |state| {
             rules::policy_name(OPERATION, policy)?;
@@ -134,11 +121,7 @@ impl IamApi for FakeIam {
         })
     }
 
-    async fn attach_role_policy(
-        &self,
-        name: &RoleName,
-        policy: &PolicyArn,
-    ) -> Result<(), AwsError> {
+    async fn attach_role_policy(&self, name: &RoleName, policy: &PolicyArn) -> Result<(), AwsError> {
         const OPERATION: &str = "AttachRolePolicy";
         self.call(OPERATION, name.as_str(), |state| {
             let known = state.policies.contains(policy);
@@ -155,11 +138,7 @@ impl IamApi for FakeIam {
         })
     }
 
-    async fn detach_role_policy(
-        &self,
-        name: &RoleName,
-        policy: &PolicyArn,
-    ) -> Result<(), AwsError> {
+    async fn detach_role_policy(&self, name: &RoleName, policy: &PolicyArn) -> Result<(), AwsError> {
         const OPERATION: &str = "DetachRolePolicy";
         self.call(OPERATION, name.as_str(), |state| {
             let role = state.modifiable_role(OPERATION, name)?;
@@ -244,10 +223,7 @@ impl State {
             return Err(iam_error(OPERATION, "EntityAlreadyExists", &message));
         }
         if self.roles.len() >= self.role_quota {
-            let message = format!(
-                "Cannot exceed quota for RolesPerAccount: {}",
-                self.role_quota
-            );
+            let message = format!("Cannot exceed quota for RolesPerAccount: {}", self.role_quota);
             return Err(iam_error(OPERATION, "LimitExceeded", &message));
         }
         let created = FakeRole {
@@ -281,18 +257,13 @@ impl State {
     fn check_trust(&self, operation: &'static str, document: &str) -> Result<(), AwsError> {
         let own_roles = format!("arn:{}:iam::{}:role/", self.partition, self.account);
         let known = |arn: &str| {
-            !arn.starts_with(&own_roles)
-                || self.roles.values().any(|role| role.arn.to_string() == arn)
+            !arn.starts_with(&own_roles) || self.roles.values().any(|role| role.arn.to_string() == arn)
         };
         documents::check_trust(operation, document, &known)?;
         rules::trust_size(operation, document)
     }
 
-    fn check_boundary(
-        &self,
-        operation: &'static str,
-        boundary: &PolicyArn,
-    ) -> Result<(), AwsError> {
+    fn check_boundary(&self, operation: &'static str, boundary: &PolicyArn) -> Result<(), AwsError> {
         if self.policies.contains(boundary) {
             return Ok(());
         }

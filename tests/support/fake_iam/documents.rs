@@ -71,9 +71,7 @@ pub fn check_inline(operation: &'static str, document: &str) -> Result<(), AwsEr
         let resource = resource.ok_or("Policy statement must contain resources.")?;
         for resource in strings(resource)? {
             if resource != "*" && resource.split(':').count() < 6 {
-                return Err(format!(
-                    "Resource {resource} must be in ARN format or \"*\"."
-                ));
+                return Err(format!("Resource {resource} must be in ARN format or \"*\"."));
             }
         }
         Ok(())
@@ -92,8 +90,8 @@ fn check(
         return Err(iam_error(operation, "ValidationError", message));
     }
     let malformed = |message: String| iam_error(operation, "MalformedPolicyDocument", &message);
-    let parsed: Value = serde_json::from_str(document)
-        .map_err(|_| malformed("This policy contains invalid Json".into()))?;
+    let parsed: Value =
+        serde_json::from_str(document).map_err(|_| malformed("This policy contains invalid Json".into()))?;
     check_document(&parsed, statement).map_err(malformed)
 }
 
@@ -155,8 +153,7 @@ fn check_statement(statement: &Map<String, Value>) -> Check {
             .split_once(':')
             .is_some_and(|(vendor, name)| !vendor.is_empty() && !name.is_empty());
         if action != "*" && !named {
-            let message =
-                "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.";
+            let message = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.";
             return Err(message.into());
         }
     }
@@ -170,8 +167,7 @@ fn check_statement(statement: &Map<String, Value>) -> Check {
         check_operator(operator)?;
         for (key, values) in object(keys)? {
             if !key.contains(':') {
-                let message =
-                    "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.";
+                let message = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.";
                 return Err(message.into());
             }
             scalars(values)?;
@@ -186,10 +182,7 @@ fn check_operator(operator: &str) -> Check {
         .trim_start_matches("ForAnyValue:");
     let plain = plain.strip_suffix("IfExists").unwrap_or(plain);
     let known = OPERATORS.iter().chain(&["ArnNotLike", "Null"]);
-    match known
-        .into_iter()
-        .any(|known| known.eq_ignore_ascii_case(plain))
-    {
+    match known.into_iter().any(|known| known.eq_ignore_ascii_case(plain)) {
         true => Ok(()),
         false => Err(format!("Invalid Condition type : {operator}.")),
     }
@@ -211,14 +204,11 @@ fn check_principal(principal: &Value, known: &dyn Fn(&str) -> bool) -> Check {
                 "AWS" => return invalid(),
                 "Service" if value.contains(".amazonaws.com") => {}
                 "Service" => {
-                    return Err(format!(
-                        "Invalid principal in policy: \"SERVICE\":{value:?}"
-                    ));
+                    return Err(format!("Invalid principal in policy: \"SERVICE\":{value:?}"));
                 }
                 "Federated" if is_federated(value) => {}
                 "Federated" => {
-                    let message =
-                        "Federated principals must be valid domain names or SAML metadata ARNs";
+                    let message = "Federated principals must be valid domain names or SAML metadata ARNs";
                     return Err(message.into());
                 }
                 "CanonicalUser" => {}
@@ -234,11 +224,9 @@ fn is_federated(value: &str) -> bool {
     match parts.as_slice() {
         ["arn", _, "iam", "", account, resource] => {
             account.len() == 12
-                && ["oidc-provider/", "saml-provider/"].iter().any(|kind| {
-                    resource
-                        .strip_prefix(kind)
-                        .is_some_and(|name| !name.is_empty())
-                })
+                && ["oidc-provider/", "saml-provider/"]
+                    .iter()
+                    .any(|kind| resource.strip_prefix(kind).is_some_and(|name| !name.is_empty()))
         }
         _ => value.contains('.') && !value.contains([':', '/', ' ']),
     }
@@ -327,9 +315,7 @@ fn rewrite_value(key: &str, value: &Value) -> String {
             format!("[{}]", values.join(","))
         }
         // `"Principal": "*"` is not a list of one.
-        scalar if TEXTS.contains(&key) || key == "Principal" || key == "NotPrincipal" => {
-            as_text(scalar)
-        }
+        scalar if TEXTS.contains(&key) || key == "Principal" || key == "NotPrincipal" => as_text(scalar),
         scalar => format!("[{}]", as_text(scalar)),
     }
 }

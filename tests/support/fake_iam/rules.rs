@@ -86,8 +86,7 @@ pub fn add_tags(
     let mut result = present.clone();
     for (key, value) in tags {
         if !seen.insert(key.to_ascii_lowercase()) {
-            let message =
-                "Duplicate tag keys found. Please note that Tag keys are case insensitive.";
+            let message = "Duplicate tag keys found. Please note that Tag keys are case insensitive.";
             return Err(iam_error(operation, "InvalidInput", message));
         }
         if key.is_empty() || key.chars().count() > TAG_KEY_CHARACTERS || !is_tag_text(key) {
@@ -165,8 +164,7 @@ fn within(operation: &'static str, holds: bool, message: &str) -> Result<(), Aws
 }
 
 fn invalid(operation: &'static str, field: &str, value: &str) -> Result<(), AwsError> {
-    let message = format!(
-        "1 validation error detected: Value '{value}' at '{field}' failed to satisfy constraint"
-    );
+    let message =
+        format!("1 validation error detected: Value '{value}' at '{field}' failed to satisfy constraint");
     Err(iam_error(operation, "ValidationError", &message))
 }
