@@ -108,6 +108,8 @@ async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
         maintain::maintain(context, &mut record, object, started).await
     };
     if conclusion.drive.released {
+        // The status goes with the object; Events stay.
+        report::announce(context, &conclusion.object, &conclusion.drive.notices).await;
         context.forget(&uid);
         wake_class(context, conclusion.class.as_deref());
         watch::wake_rivals(&context.caches.roles, &context.wake_role, &conclusion.object);
