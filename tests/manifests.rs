@@ -103,7 +103,7 @@ fn every_sample_is_resolved_under_the_class_that_it_names() {
             || "https://oidc.eks.us-east-1.amazonaws.com/id/OWN".parse().unwrap(),
             |(issuer, _)| issuer.clone(),
         );
-        let (issuers, notice) = guard::issuers_in_force(class, &own, &[])
+        let (issuers, notice) = guard::issuers_in_force(class, &own, None)
             .unwrap_or_else(|refusal| panic!("{file}: {}", refusal.message));
         assert_eq!(notice, None, "{file}");
         let resolved = plan::resolve(Resolution {

@@ -337,7 +337,11 @@ pub struct MlServiceRoleClassStatus {
     /// The AWS partition of that account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<String>,
-    /// The issuers in force. Once recorded they are never swapped silently.
+    /// This cluster's issuer as it was when a class without `oidc.issuers` began to rely on it. Never swapped
+    /// silently: a cluster whose issuer changes keeps trusting this one until the class names the issuers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_issuer: Option<String>,
+    /// The issuers in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub issuers: Vec<String>,

@@ -140,10 +140,18 @@ async fn examine(class: &MlServiceRoleClass, context: &Context) -> (MlServiceRol
     let mut status = class.status.clone().unwrap_or_default();
     let (accepted, ready) = match guard::understand(&class.name_any(), &class.spec) {
         Err(refusal) => (Err(refusal), Ok(())),
-        Ok(rules) => match guard::issuers_in_force(&rules, &context.issuer, &status.issuers) {
+        Ok(rules) => match guard::issuers_in_force(&rules, &context.issuer, status.cluster_issuer.as_deref())
+        {
             Err(refusal) => (Err(refusal), Ok(())),
             Ok((issuers, changed)) => {
                 status.issuers = issuers.iter().map(|issuer| issuer.url().to_owned()).collect();
+                // Recorded only while the class relies on it: a class that listed issuers and lists none any more
+                // goes back to this cluster's own, and doesn't keep what it gave up.
+                status.cluster_issuer = if rules.issuers.is_empty() {
+                    status.issuers.first().cloned()
+                } else {
+                    None
+                };
                 let reached = reach(&rules, &issuers, context, &mut status).await;
                 (Ok(()), reached.and_then(|()| changed.map_or(Ok(()), Err)))
             }

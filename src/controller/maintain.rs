@@ -212,9 +212,8 @@ fn usable_class(
     let recorded = class
         .status
         .as_ref()
-        .map(|status| status.issuers.clone())
-        .unwrap_or_default();
-    let (issuers, _) = guard::issuers_in_force(&rules, &context.issuer, &recorded).map_err(not_accepted)?;
+        .and_then(|status| status.cluster_issuer.as_deref());
+    let (issuers, _) = guard::issuers_in_force(&rules, &context.issuer, recorded).map_err(not_accepted)?;
     // The class controller holds the class for us before anything relies on it.
     if !class
         .finalizers()

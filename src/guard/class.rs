@@ -172,13 +172,14 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
 
 /// The issuers that a class's roles trust.
 ///
-/// `own` is this cluster's issuer as it is now, `recorded` what the class's status holds. A cluster whose issuer
+/// `own` is this cluster's issuer as it is now, `recorded` the one that the class's status holds from when the
+/// class first relied on it. A cluster whose issuer
 /// changes must not silently move every role's trust, so a recorded issuer stays until the class names another.
 /// The second value says so where it happened.
 pub fn issuers_in_force(
     rules: &ClassRules,
     own: &Issuer,
-    recorded: &[String],
+    recorded: Option<&str>,
 ) -> Result<(BTreeSet<Issuer>, Option<Refusal>), Refusal> {
     if !rules.issuers.is_empty() {
         let strangers: Vec<&str> = rules
@@ -205,11 +206,12 @@ pub fn issuers_in_force(
             ),
         ));
     }
-    let recorded: BTreeSet<Issuer> = recorded.iter().filter_map(|url| url.parse().ok()).collect();
-    if recorded.is_empty() || (recorded.len() == 1 && recorded.contains(own)) {
+    let recorded = recorded
+        .and_then(|url| url.parse::<Issuer>().ok())
+        .filter(|recorded| recorded != own);
+    let Some(recorded) = recorded else {
         return Ok((BTreeSet::from([own.clone()]), None));
-    }
-    let kept: Vec<&str> = recorded.iter().map(Issuer::url).collect();
+    };
     let notice = Refusal::new(
         reasons::ISSUER_CHANGED,
         format!(
@@ -217,10 +219,10 @@ pub fn issuers_in_force(
              are meant into oidc.issuers",
             rules.name,
             own.url(),
-            kept.join(", ")
+            recorded.url()
         ),
     );
-    Ok((recorded, Some(notice)))
+    Ok((BTreeSet::from([recorded]), Some(notice)))
 }
 
 /// A requirement without values is refused: `NotIn []` would match every namespace.

@@ -82,7 +82,7 @@ pub fn conditions(report: &Report) -> Vec<NewCondition> {
         ),
     };
     let bound = bound(report);
-    let ready = ready(report, [&accepted, &role, &bound]);
+    let ready = ready([&accepted, &role, &bound]);
     let stalled = stalled(report);
     let mut all = vec![accepted, role, bound, ready];
     all.extend(stalled);
@@ -97,6 +97,14 @@ fn bound(report: &Report) -> NewCondition {
     }) = &report.outcome
     {
         return from_refusal(r#type, refusal);
+    }
+    if report.deleting {
+        return new(
+            r#type,
+            Verdict::Unknown,
+            reasons::DELETING,
+            "this object is being deleted",
+        );
     }
     let problems = report
         .bindings
@@ -114,7 +122,7 @@ fn bound(report: &Report) -> NewCondition {
             "something before this must be mended first",
         );
     }
-    if report.bindings.iter().all(|binding| binding.bound) && !report.deleting {
+    if report.bindings.iter().all(|binding| binding.bound) {
         return new(
             r#type,
             Verdict::True,
@@ -131,16 +139,10 @@ fn bound(report: &Report) -> NewCondition {
 }
 
 /// `True` when all others are; else the first that isn't, which is the one to mend first.
-fn ready(report: &Report, parts: [&NewCondition; 3]) -> NewCondition {
+fn ready(parts: [&NewCondition; 3]) -> NewCondition {
     let unmet = parts.into_iter().find(|part| part.verdict != Verdict::True);
     match unmet {
         Some(part) => new(types::READY, part.verdict, part.reason, &part.message),
-        None if report.deleting => new(
-            types::READY,
-            Verdict::False,
-            reasons::DELETING,
-            "this object is being deleted",
-        ),
         None => new(
             types::READY,
             Verdict::True,

@@ -11,6 +11,7 @@ use crate::guard::{ClassRules, Refusal, Request, check, check_supported};
 use crate::iam::arn::{AccountId, Issuer, Partition, PolicyArn, RoleArn};
 use crate::iam::document::{self, Kind, PolicyDocument};
 use crate::iam::name::{derive_role_name, expand_path};
+use crate::iam::quota;
 use crate::iam::role::NewRole;
 use crate::iam::tags;
 use crate::iam::trust::TrustPolicy;
@@ -287,6 +288,20 @@ fn documents(spec: &MlServiceRoleSpec) -> Result<BTreeMap<String, PolicyDocument
                 ),
             ));
         }
+    }
+    let used: usize = documents
+        .values()
+        .map(|document| quota::size(&document.to_json()))
+        .sum();
+    if used > quota::INLINE_POLICIES_SIZE_PER_ROLE {
+        return Err(Refusal::new(
+            reasons::INVALID_SPEC,
+            format!(
+                "inlinePolicies have {used} characters together (white space aside), IAM allows {} on a role; shorten \
+                 them, or move some into a customer-managed policy",
+                quota::INLINE_POLICIES_SIZE_PER_ROLE
+            ),
+        ));
     }
     Ok(documents)
 }
