@@ -178,7 +178,7 @@ fn errors_about_a_statement_say_where_and_what_to_change() {
         json!({"Effect": "Allow", "Action": "s3:*", "Condition": {"Bool": {"aws:x": null}}}),
         json!({"Effect": "Allow", "Action": "s3:*", "Condition": {"Bool": {"aws:x": [{}]}}}),
         json!({"Effect": "Allow", "Action": "s3:*", "Condition": {"Bool": {"aws:x": 1e300}}}),
-        json!({"Effect": "Allow", "Action": "s3:*", "Condition": {"Bool": {"aws:x": "1", "AWS:X": "2"}}}),
+        json!({"Effect": "Allow", "Action": "s3:*", "Condition": {"Bool": {"AWS:X": "1", "aws:x": "2"}}}),
         json!({"Effect": "Allow", "Action": "s3:*", "Condition": {"Bool": {"a:x": "1"}, "bool": {"a:x": "2"}}}),
         json!({"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::datä–"}),
         json!({"Effect": "Allow", "Action": "s3:*", "Resource": "a\u{0}"}),
