@@ -222,6 +222,19 @@ fn the_second_of_two_equal_sids_is_named() {
 }
 
 #[test]
+fn a_later_statement_is_named_by_its_number_and_its_sid() {
+    let good = json!({"Sid": "A", "Effect": "Allow", "Action": "s3:*"});
+    let bad = json!({"Sid": "B", "Effect": "Allow", "Action": []});
+    let error = PolicyDocument::from_value(&json!({"Statement": [good, bad]})).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("statement 2 (Sid \"B\"), Action: "),
+        "{error}"
+    );
+}
+
+#[test]
 fn depth_is_an_error_and_no_stack_overflow() {
     let deep = "[".repeat(100_000);
     assert!(error(&deep).contains("recursion limit"), "{}", error(&deep));
