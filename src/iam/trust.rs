@@ -277,10 +277,10 @@ fn subjects_of(statement: &Statement) -> Option<Vec<Subject>> {
     match kind {
         PrincipalType::Federated => {
             // Of several providers, the conditions could pin only one.
-            let [provider] = principals.as_slice() else {
+            let (provider, others) = principals.split_first()?;
+            if others.iter().any(|other| other != provider) {
                 return None;
-            };
-            provider.parse::<OidcProviderArn>().ok()?;
+            }
             let issuer = issuer_of(provider)?;
             if !is_only_action(statement, ASSUME_ROLE_WITH_WEB_IDENTITY) || conditions.len() != 2 {
                 return None;

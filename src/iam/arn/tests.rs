@@ -197,6 +197,20 @@ fn what_is_no_issuer_is_refused() {
 }
 
 #[test]
+fn what_is_wrong_with_an_issuer_is_said() {
+    for (url, problem) in [
+        ("https://example.com?a=b", "query"),
+        ("https://example.com/id#part", "fragment"),
+        ("https://user@example.com", "user"),
+        ("https://exam_ple.com", "host name"),
+        ("https://example.com/id/*", "path"),
+    ] {
+        let error = error::<Issuer>(url);
+        assert!(error.contains(problem), "{error}");
+    }
+}
+
+#[test]
 fn an_issuer_has_at_most_255_characters() {
     let longest = format!("https://example.com/{}", "a".repeat(255 - 20));
     assert!(longest.parse::<Issuer>().is_ok());
@@ -220,6 +234,8 @@ fn the_partition_is_read_from_any_callers_arn() {
         "arn:aws",
         "arn:aws:iam::012345678901",
         "arn:AWS:iam::1:root",
+        "arn:aws::::x",
+        "arn:aws:iam::1:",
         "urn:aws:iam::1:root",
     ] {
         assert!(partition_of(arn).is_err(), "{arn}");

@@ -146,6 +146,13 @@ fn what_iam_would_refuse_in_a_trust_policy_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_trust_policy_may_be_of_the_old_version() {
+    let mut document = trust("Sid", json!("Pods"));
+    document["Version"] = json!("2008-10-17");
+    assert_eq!(checked(&document, Kind::Trust), Ok(()));
+}
+
+#[test]
 fn the_statement_at_fault_is_named() {
     let good = json!({"Effect": "Allow", "Action": "s3:*", "Resource": "*"});
     let bad = json!({"Sid": "ReadData", "Effect": "Allow", "Action": "GetObject", "Resource": "*"});

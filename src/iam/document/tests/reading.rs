@@ -166,7 +166,7 @@ fn errors_about_a_statement_say_where_and_what_to_change() {
         json!({"Effect": "Allow", "Action": "s3:*", "Condition": {"Bool": {"aws:x": null}}}),
         json!({"Effect": "Allow", "Action": "s3:*", "Condition": {"Bool": {"aws:x": [{}]}}}),
         json!({"Effect": "Allow", "Action": "s3:*", "Condition": {"Bool": {"aws:x": 1e300}}}),
-        json!({"Effect": "Allow", "Action": "s3:*", "Condition": {"Bool": {"aws:x": "1", "AWS:X": "2"}}}),
+        json!({"Effect": "Allow", "Action": "s3:*", "Condition": {"Bool": {"AWS:X": "1", "aws:x": "2"}}}),
         json!({"Effect": "Allow", "Action": "s3:*", "Condition": {"Bool": {"a:x": "1"}, "bool": {"a:x": "2"}}}),
         json!({"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::datä–"}),
         json!({"Effect": "Allow", "Action": "s3:*", "Resource": "a\u{0}"}),
@@ -204,6 +204,19 @@ fn the_second_of_two_equal_sids_is_named() {
         error
             .to_string()
             .starts_with("statement 2 (Sid \"ReadData\"), Sid: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_later_statement_is_named_by_its_number_and_its_sid() {
+    let good = json!({"Sid": "A", "Effect": "Allow", "Action": "s3:*"});
+    let bad = json!({"Sid": "B", "Effect": "Allow", "Action": []});
+    let error = PolicyDocument::from_value(&json!({"Statement": [good, bad]})).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("statement 2 (Sid \"B\"), Action: "),
         "{error}"
     );
 }

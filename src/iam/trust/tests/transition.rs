@@ -260,6 +260,34 @@ fn nothing_stays_where_it_is_not_known_who_gets_in() {
 }
 
 #[test]
+fn a_provider_named_twice_is_one_provider() {
+    let mut current = federated("a.com", &["trainer"]);
+    let provider = current["Principal"]["Federated"].clone();
+    current["Principal"]["Federated"] = json!([provider, provider]);
+    assert_eq!(
+        desired().transition_from(&document(&[current])),
+        TrustTransition::Widens
+    );
+}
+
+#[test]
+fn a_policy_variable_stands_for_somebody_unknown() {
+    let mut desired = policy(&["https://a.com"], &["trainer"], &[]);
+    desired.audience = "${aws:username}".to_owned();
+    // Not the same document, since in this version of the language it is no variable.
+    let current = desired
+        .document()
+        .to_json()
+        .replace("2012-10-17", "2008-10-17");
+    assert_eq!(
+        desired.transition_from(&current),
+        TrustTransition::Replaces {
+            meanwhile: closed()
+        }
+    );
+}
+
+#[test]
 fn a_policy_that_is_to_be_closed_is_closed_first() {
     let nobody = policy(&[], &[], &[]);
     for current in [
