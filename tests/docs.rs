@@ -80,6 +80,27 @@ fn conditions_md_lists_exactly_the_reasons_of_condition_rs() {
     );
 }
 
+/// Reasons of Events that are literals where the Event is made, not constants of condition.rs.
+#[test]
+fn conditions_md_lists_exactly_the_events_that_have_reasons_of_their_own() {
+    let mut own = BTreeSet::new();
+    for directory in ["src/plan", "src/controller"] {
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = fs::read_to_string(&path).unwrap();
+                let literals = source.split(" reason: \"").skip(1);
+                own.extend(
+                    literals
+                        .filter_map(|rest| rest.split('"').next())
+                        .map(str::to_owned),
+                );
+            }
+        }
+    }
+    assert_lists_exactly(&first_column("docs/conditions.md", "Events of their own"), &own);
+}
+
 #[test]
 fn the_readme_names_only_reasons_that_exist() {
     let reasons = constants("reasons");
