@@ -1,6 +1,11 @@
 //! `MlServiceRoleClass`: what a platform admin writes to say where roles live and what tenants may ask for.
 //! Made so that a mistyped class fails closed: whatever widens is required and must be written out.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "every printer column has a type and a path"
+)]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelectorRequirement};

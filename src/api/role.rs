@@ -1,5 +1,10 @@
 //! `MlServiceRole`: what a tenant writes to give ServiceAccounts of a namespace an IAM role.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "every printer column has a type and a path"
+)]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

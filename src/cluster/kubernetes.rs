@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Resource, ResourceExt};
@@ -237,6 +238,22 @@ pub fn service_account_state(account: &PartialObjectMeta<ServiceAccount>) -> Ser
     state_of(account)
 }
 
+/// Managers other than us that own the annotation with the role's ARN.
+pub fn role_arn_managers(managed_fields: &[ManagedFieldsEntry]) -> Vec<String> {
+    let field = format!("f:{ROLE_ARN_ANNOTATION}");
+    managed_fields
+        .iter()
+        .filter(|entry| {
+            entry
+                .fields_v1
+                .as_ref()
+                .is_some_and(|fields| !fields.0["f:metadata"]["f:annotations"][&field].is_null())
+        })
+        .filter_map(|entry| entry.manager.clone())
+        .filter(|manager| manager != FIELD_MANAGER)
+        .collect()
+}
+
 fn state_of(account: &impl ResourceExt) -> ServiceAccountState {
     ServiceAccountState {
         name: account.name_any(),
@@ -244,5 +261,6 @@ fn state_of(account: &impl ResourceExt) -> ServiceAccountState {
         resource_version: account.resource_version().unwrap_or_default(),
         deleting: account.meta().deletion_timestamp.is_some(),
         annotations: account.annotations().clone(),
+        contested_by: None,
     }
 }

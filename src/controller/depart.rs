@@ -17,8 +17,8 @@ use crate::api::{MlServiceRole, MlServiceRoleClass};
 use crate::aws::{AccountRef, AssumeRole, Session};
 use crate::guard::{self, Refusal};
 use crate::plan::{
-    Account, Departure, Next, Outcome, Owner, Placement, Resolution, Retention, place, plan_departure,
-    release_all, select_class,
+    Account, Departure, Next, Notice, Outcome, Owner, Placement, Resolution, Retention, place,
+    plan_departure, release_all, select_class,
 };
 
 /// Reconciles an object that is being deleted and still carries the finalizer.
@@ -30,10 +30,15 @@ pub async fn depart(
 ) -> Conclusion {
     let recorded = placement(&object).ok().flatten();
     let class_name = class_name(context, &object, recorded.as_ref());
-    let driven = match &class_name {
-        Ok(class) => leave(context, record, &mut object, recorded.as_ref(), class, started).await,
+    let mut notices = Vec::new();
+    let mut driven = match &class_name {
+        Ok(class) => {
+            let placed = recorded.as_ref();
+            leave(context, record, &mut object, placed, class, started, &mut notices).await
+        }
         Err(refusal) => Drive::ended(Outcome::Blocked(refusal.clone())),
     };
+    driven.notices = notices;
     Conclusion {
         object,
         drive: driven,
@@ -68,13 +73,14 @@ async fn leave(
     recorded: Option<&Placement>,
     class_name: &str,
     started: Duration,
+    notices: &mut Vec<Notice>,
 ) -> Drive {
     let wants_retain = object.spec.deletion_policy == Some(DeletionPolicy::Retain);
     let class = observe::class(context, class_name).and_then(Result::ok);
     // The annotation goes first, and that needs nothing of AWS; where it may have to stay, the class decides.
     if !wants_retain && let Some(placement) = recorded {
         let owner = owner(context, object, "");
-        let unbound = drive(
+        let mut unbound = drive(
             context,
             record,
             object,
@@ -84,6 +90,7 @@ async fn leave(
             |_, _, around, _| Next::Do(release_all(&owner, Some(&placement.role_arn), around, false)),
         )
         .await;
+        notices.append(&mut unbound.notices);
         if unbound.outcome != Outcome::Synced {
             return unbound;
         }
@@ -153,6 +160,7 @@ async fn leave(
             |_, known, around, clock| plan_departure(&departure, known, around, clock),
         )
         .await;
+        notices.append(&mut driven.notices);
         if driven.outcome != Outcome::Synced {
             return driven;
         }

@@ -11,6 +11,7 @@ use crate::api::MlServiceRole;
 use crate::aws::{AwsError, IamApi};
 use crate::cluster::{ClusterApi, ClusterError, Removal};
 use crate::iam::name::RoleName;
+use crate::iam::role::RoleHeader;
 use crate::plan::{Failure, Notice, Plan, RoleKnowledge, Step};
 
 /// The hands that carry out steps for one object.
@@ -221,7 +222,17 @@ async fn on_role(
     let now = hands.now;
     if let Step::CreateRole(role) = step {
         return match iam.create_role(role).await {
-            Ok(header) => {
+            Ok(answer) => {
+                // IAM's answer leaves out some of what was asked for, such as the description.
+                let header = RoleHeader {
+                    arn: answer.arn,
+                    id: answer.id,
+                    trust: role.trust.clone(),
+                    description: role.description.clone(),
+                    max_session_duration_seconds: role.max_session_duration_seconds,
+                    permissions_boundary: role.permissions_boundary.as_ref().map(ToString::to_string),
+                    tags: role.tags.clone(),
+                };
                 knowledge.note_created(header, now());
                 StepResult::Done
             }

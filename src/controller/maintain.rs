@@ -58,8 +58,8 @@ pub async fn maintain(
         |object, known, around, clock| plan(&intent, has_finalizer(object), known, around, clock),
     )
     .await;
-    note_drift(record, &object, &mut driven);
-    let around = observe::neighbourhood(context, record, &object, context.now());
+    note_drift(record, &object, &mut driven, context.now());
+    let around = observe::neighbourhood(context, record, &object, context.now()).await;
     let (bindings, _) = bind(&intent, surroundings(&around));
     let ours = matches!(driven.outcome, Outcome::Synced | Outcome::Failed(_));
     let knowledge = Some(record.knowledge(arn.name())).filter(|known| ours && known.was_ours);
@@ -76,7 +76,7 @@ pub async fn maintain(
 }
 
 /// Steps on an object that was in sync for this generation already mend something that somebody else did.
-fn note_drift(record: &mut Record, object: &MlServiceRole, driven: &mut Drive) {
+fn note_drift(record: &mut Record, object: &MlServiceRole, driven: &mut Drive, now: Duration) {
     if driven.outcome != Outcome::Synced {
         return;
     }
@@ -84,14 +84,17 @@ fn note_drift(record: &mut Record, object: &MlServiceRole, driven: &mut Drive) {
     if record.synced_generation == generation && !driven.done.is_empty() {
         let mut steps = driven.done.clone();
         steps.dedup();
-        driven.notices.push(Notice {
-            reason: "DriftRepaired",
-            message: format!(
-                "something was changed by somebody else and was put back: {}",
-                steps.join(", ")
-            ),
-            warning: true,
-        });
+        let message = format!(
+            "something was changed by somebody else and was put back: {}",
+            steps.join(", ")
+        );
+        if record.is_news(&message, now) {
+            driven.notices.push(Notice {
+                reason: "DriftRepaired",
+                message,
+                warning: true,
+            });
+        }
     }
     record.synced_generation = generation;
 }

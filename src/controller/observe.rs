@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
+use tracing::warn;
 
 use super::context::{Context, GuardedClass};
 use super::record::Record;
 use crate::api::{BOUND_BY_ANNOTATION, DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass};
 use crate::aws::{AwsError, IamApi};
-use crate::cluster::service_account_state;
+use crate::cluster::{role_arn_managers, service_account_state};
 use crate::iam::name::RoleName;
 use crate::plan::{Depth, NamespaceState, Rival, RoleKnowledge, ServiceAccountState};
 
@@ -21,6 +23,8 @@ pub struct Neighbourhood {
     pub rivals: Vec<Rival>,
     /// When the object was created.
     pub created: String,
+    /// When a contested annotation may be written again.
+    pub contested_until: Option<Duration>,
 }
 
 /// A namespace, from the cache.
@@ -39,13 +43,10 @@ pub fn class(context: &Context, name: &str) -> Option<Result<MlServiceRoleClass,
         .caches
         .classes
         .get(&ObjectRef::<GuardedClass>::new(name))?;
-    Some(
-        found
-            .0
-            .as_ref()
-            .map(Clone::clone)
-            .map_err(|invalid| invalid.error.clone()),
-    )
+    Some(match &found.0 {
+        Ok(class) => Ok(class.clone()),
+        Err(invalid) => Err(invalid.error.clone()),
+    })
 }
 
 /// Names of the classes that are annotated as default, in order.
@@ -69,7 +70,7 @@ pub fn default_classes(context: &Context) -> Vec<String> {
 }
 
 /// What is around an object in its namespace.
-pub fn neighbourhood(
+pub async fn neighbourhood(
     context: &Context,
     record: &mut Record,
     object: &MlServiceRole,
@@ -86,6 +87,13 @@ pub fn neighbourhood(
             .get(&key)
             .map(|sa| service_account_state(&sa));
         service_accounts.extend(record.newest_service_account(name, cached, now));
+    }
+    let mut contested_until = None;
+    for account in &mut service_accounts {
+        if let Some(until) = record.contested_until(&account.name, now) {
+            account.contested_by = Some(contestant(context, &namespace, &account.name).await);
+            contested_until = contested_until.max(Some(until));
+        }
     }
     // Those that carry a marker but are no longer wanted.
     for account in context.caches.service_accounts.state() {
@@ -119,6 +127,24 @@ pub fn neighbourhood(
         service_accounts,
         rivals,
         created: created(object),
+        contested_until,
+    }
+}
+
+/// Who writes to the annotation too. The cache has no managed fields, and this is asked rarely.
+async fn contestant(context: &Context, namespace: &str, name: &str) -> String {
+    let api: Api<ServiceAccount> = Api::namespaced(context.client.clone(), namespace);
+    let managers = match api.get_metadata(name).await {
+        Ok(live) => role_arn_managers(live.managed_fields()),
+        Err(error) => {
+            warn!(namespace, name, %error, "failed to read who writes to a contested ServiceAccount");
+            vec![]
+        }
+    };
+    if managers.is_empty() {
+        "another manager".to_owned()
+    } else {
+        managers.join(", ")
     }
 }
 

@@ -108,6 +108,8 @@ async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
         maintain::maintain(context, &mut record, object, started).await
     };
     if conclusion.drive.released {
+        // The status goes with the object; Events stay.
+        report::announce(context, &conclusion.object, &conclusion.drive.notices).await;
         context.forget(&uid);
         wake_class(context, conclusion.class.as_deref());
         watch::wake_rivals(&context.caches.roles, &context.wake_role, &conclusion.object);
@@ -263,8 +265,9 @@ pub async fn drive(
     let namespace = object.namespace().unwrap_or_default();
     let mut drive = Drive::ended(Outcome::Synced);
     for _ in 0..MAX_ROUNDS {
-        let around = observe::neighbourhood(context, record, object, context.now());
+        let around = observe::neighbourhood(context, record, object, context.now()).await;
         let knowledge = record.knowledge(arn.name());
+        drive.again_at = around.contested_until;
         let next = plan(object, &knowledge, surroundings(&around), &context.clock(started));
         let knowledge = record.knowledge_mut(arn.name());
         match next {

@@ -16,6 +16,14 @@ const CACHE_LAG: Duration = Duration::from_secs(10);
 /// First wait after a failure.
 const MIN_BACKOFF: Duration = Duration::from_millis(500);
 
+/// An annotation that had to be put back so often within [`CONTEST_WINDOW`] is contested: it is left alone until
+/// the window has moved on, so that two managers never fight at the speed of a watch.
+const CONTEST_LIMIT: usize = 5;
+/// See [`CONTEST_LIMIT`].
+const CONTEST_WINDOW: Duration = Duration::from_secs(60);
+/// The same repair is told again only after this long.
+const DRIFT_NOTICE_INTERVAL: Duration = Duration::from_secs(600);
+
 /// Memory of one object.
 #[derive(Default)]
 pub struct Record {
@@ -23,6 +31,8 @@ pub struct Record {
     object: Option<Written<MlServiceRole>>,
     service_accounts: HashMap<String, Written<Option<ServiceAccountState>>>,
     cached_versions: HashMap<String, Option<String>>,
+    rebinds: HashMap<String, Vec<Duration>>,
+    drift_notice: Option<(String, Duration)>,
     backoff: Option<ExponentialBackoff>,
     /// After a failure: what it was about, and until when nothing is tried for the same.
     pub pause: Option<Pause>,
@@ -127,6 +137,35 @@ impl Record {
                 cached
             }
         }
+    }
+
+    /// Notes that our annotation had to be put back over somebody else's.
+    pub fn note_rebind(&mut self, service_account: &str, now: Duration) {
+        let times = self.rebinds.entry(service_account.to_owned()).or_default();
+        times.retain(|time| now.saturating_sub(*time) < CONTEST_WINDOW);
+        times.push(now);
+    }
+
+    /// Until when a contested annotation is left alone.
+    pub fn contested_until(&self, service_account: &str, now: Duration) -> Option<Duration> {
+        let times = self.rebinds.get(service_account)?;
+        let recent: Vec<&Duration> = times
+            .iter()
+            .filter(|time| now.saturating_sub(**time) < CONTEST_WINDOW)
+            .collect();
+        (recent.len() >= CONTEST_LIMIT).then(|| *recent[recent.len() - CONTEST_LIMIT] + CONTEST_WINDOW)
+    }
+
+    /// Whether a repair is news.
+    pub fn is_news(&mut self, repair: &str, now: Duration) -> bool {
+        let known = self
+            .drift_notice
+            .as_ref()
+            .is_some_and(|(told, at)| told == repair && now.saturating_sub(*at) < DRIFT_NOTICE_INTERVAL);
+        if !known {
+            self.drift_notice = Some((repair.to_owned(), now));
+        }
+        !known
     }
 
     /// How long to wait after one more failure.

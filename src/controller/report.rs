@@ -27,14 +27,9 @@ pub struct Facts<'a> {
     pub notices: Vec<Notice>,
 }
 
-/// Writes the status if it differs, and publishes what is new.
-pub async fn publish(
-    context: &Context,
-    record: &mut Record,
-    object: &MlServiceRole,
-    facts: Facts<'_>,
-) -> Result<(), ClusterError> {
-    for notice in &facts.notices {
+/// Publishes notices as Events.
+pub async fn announce(context: &Context, object: &MlServiceRole, notices: &[Notice]) {
+    for notice in notices {
         let event = Event {
             warning: notice.warning,
             reason: notice.reason.to_owned(),
@@ -43,6 +38,16 @@ pub async fn publish(
         };
         context.events.publish(object, event).await;
     }
+}
+
+/// Writes the status if it differs, and publishes what is new.
+pub async fn publish(
+    context: &Context,
+    record: &mut Record,
+    object: &MlServiceRole,
+    facts: Facts<'_>,
+) -> Result<(), ClusterError> {
+    announce(context, object, &facts.notices).await;
     let old = object.status.clone().unwrap_or_default();
     let new = status(object, &old, &facts);
     if new == old {

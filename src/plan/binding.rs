@@ -28,6 +28,8 @@ pub struct ServiceAccountState {
     pub deleting: bool,
     /// All its annotations.
     pub annotations: BTreeMap<String, String>,
+    /// The manager that keeps writing another ARN over ours, again and again.
+    pub contested_by: Option<String>,
 }
 
 impl ServiceAccountState {
@@ -176,7 +178,17 @@ fn judge(
             }
         }
         None | Some("") => bind(bound_by.is_some()),
-        Some(_) if by_us => bind(true),
+        Some(_) if by_us => match &sa.contested_by {
+            None => bind(true),
+            Some(manager) => Judgement::Problem(Refusal::passing(
+                reasons::ANNOTATION_CONTESTED,
+                format!(
+                    "{manager} keeps writing another value to the annotation {ROLE_ARN_ANNOTATION} of ServiceAccount \
+                     {name:?}; remove the annotation from what {manager} applies, or take the ServiceAccount off this \
+                     object (it is written again now and then)"
+                ),
+            )),
+        },
         Some(_) => Judgement::Problem(Refusal::new(
             reasons::SERVICE_ACCOUNT_CONFLICT,
             format!(

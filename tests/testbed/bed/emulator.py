@@ -84,13 +84,14 @@ def answers(port):
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def usable(python, version=None):
+def usable(python, *versions):
+    """Is this an interpreter that can make environments, of one of the versions?"""
     check = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
     try:
         asked = subprocess.run([python, "-c", check], capture_output=True, text=True)
     except OSError:
         return False
-    return asked.returncode == 0 and version in (None, asked.stdout.strip())
+    return asked.returncode == 0 and (not versions or asked.stdout.strip() in versions)
 
 
 def python_313():
@@ -115,9 +116,16 @@ def choose():
         if wanted == "localstack":
             raise Failure("LocalStack needs Python 3.13 (on PATH, under pyenv, or in PYTHON313)")
         say("NO PYTHON 3.13: AWS is emulated by ministack, which is laxer than LocalStack")
-    if not usable(sys.executable):
-        raise Failure(f"{sys.executable} lacks venv or ensurepip (Debian: apt install python3-venv)")
-    return "ministack", sys.executable
+    return "ministack", python_for_ministack()
+
+
+def python_for_ministack():
+    versions = [f"3.{minor}" for minor in (14, 13, 12, 11, 10)]
+    for python in [sys.executable, *(shutil.which(f"python{version}") for version in versions)]:
+        if python and usable(python, *versions):
+            return python
+    raise Failure("no emulator can be installed: ministack needs Python 3.10 to 3.14 with venv and "
+                  "ensurepip (Debian: apt install python3-venv), LocalStack needs 3.13")
 
 
 def find():

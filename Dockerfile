@@ -1,0 +1,43 @@
+#   docker build --build-arg VERSION=0.1.0 --build-arg REVISION="$(git rev-parse HEAD)" \
+#     -t mlservicerole-operator:0.1.0 .
+#
+# The two base images belong together: both are Debian 12, so the binary finds the glibc that it was
+# linked against. Change them together. Pin them by digest (IMAGE:TAG@sha256:…) where builds must be
+# reproducible.
+ARG BUILD_IMAGE=docker.io/library/rust:1.95-bookworm
+ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
+
+FROM ${BUILD_IMAGE} AS build
+WORKDIR /build
+
+# Dependencies first, on an empty crate: this layer stays cached until Cargo.toml or Cargo.lock
+# changes. Cargo.toml names tests/e2e/main.rs, so it must exist for the manifest to be read.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src tests/e2e \
+    && echo 'fn main() {}' > src/main.rs \
+    && echo 'fn main() {}' > tests/e2e/main.rs \
+    && touch src/lib.rs \
+    && cargo build --release --locked --bin mlservicerole-operator \
+    && rm -rf src
+
+# `touch`: what was copied can be older than what was just built, and cargo goes by the time.
+COPY src ./src
+RUN find src -name '*.rs' -exec touch {} + \
+    && cargo build --release --locked --bin mlservicerole-operator \
+    && strip target/release/mlservicerole-operator
+
+# glibc, libgcc and CA certificates; no shell, no package manager, user 65532.
+FROM ${RUNTIME_IMAGE}
+ARG VERSION=0.0.0-dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="mlservicerole-operator" \
+      org.opencontainers.image.description="Gives ML workloads on EKS their AWS permissions: IAM roles for ServiceAccounts" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /build/target/release/mlservicerole-operator /usr/local/bin/mlservicerole-operator
+# By number, so that Kubernetes can see that it isn't root.
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["/usr/local/bin/mlservicerole-operator"]
+CMD ["run"]

@@ -1,0 +1,233 @@
+//! The bed that a run of the suite stands on, shared by all tests: cluster, AWS, proxy and one operator.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::sync::{Mutex, OnceLock};
+
+use aws_sdk_iam::error::ProvideErrorMetadata;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+
+use super::audit::AuditLog;
+use super::aws::{Aws, statement};
+use super::cluster;
+use super::operator::{Launcher, Operator, free_address};
+use super::proxy::Proxy;
+
+/// Label on everything that a run makes in the cluster.
+pub const RUN_LABEL: &str = "e2e.mlservicerole.io/run";
+
+/// See the module.
+pub struct Bed {
+    pub client: kube::Client,
+    pub aws: Aws,
+    pub proxy: Proxy,
+    pub audit: Option<AuditLog>,
+    /// Part of every name of this run.
+    pub run: String,
+    pub issuer: String,
+    pub cluster_uid: String,
+    pub launcher: Launcher,
+    pub runtime: Handle,
+    pub(super) prepared: OnceCell<()>,
+    operator: AsyncMutex<Option<Operator>>,
+    /// Roles that tests made themselves and that outlive their objects.
+    pub declared: Mutex<BTreeSet<String>>,
+    made_provider: Mutex<Option<String>>,
+}
+
+static BED: OnceLock<Bed> = OnceLock::new();
+
+/// The bed of this run.
+pub fn bed() -> &'static Bed {
+    BED.get().expect("the bed is made before the first test")
+}
+
+impl Bed {
+    /// Connects to cluster and AWS and installs the custom resources. The operator starts with the first test
+    /// that needs it.
+    pub async fn make() -> Result<&'static Bed, String> {
+        let (Some(kubeconfig), Some(endpoint)) = (
+            std::env::var_os("KUBECONFIG"),
+            std::env::var("AWS_ENDPOINT_URL").ok(),
+        ) else {
+            return Err(
+                "the end-to-end tests need KUBECONFIG and AWS_ENDPOINT_URL; `make e2e` starts a test bed and sets both"
+                    .into(),
+            );
+        };
+        let client = kube::Client::try_default().await;
+        let client = client.map_err(|e| format!("failed to read KUBECONFIG: {e}"))?;
+        let aws = Aws::connect(&endpoint).await?;
+        let proxy = Proxy::start(&endpoint).await?;
+        cluster::apply_file(&client, "crds/mlservicerole.io.yaml").await?;
+        cluster::served(&client).await;
+        let run = run_name();
+        let directory = tempfile::Builder::new().prefix("mlservicerole-e2e-").tempdir();
+        let directory = directory.map_err(|e| e.to_string())?.keep();
+        let mut aws_environment = aws.environment.clone();
+        aws_environment.push(("AWS_ENDPOINT_URL", proxy.endpoint.clone()));
+        let made = Bed {
+            issuer: cluster::issuer(&client).await?,
+            cluster_uid: cluster::uid(&client).await?,
+            launcher: Launcher {
+                cluster_name: format!("e2e-{run}"),
+                aws_environment,
+                directory,
+                address: free_address()?,
+            },
+            audit: AuditLog::find(&PathBuf::from(kubeconfig)),
+            client,
+            aws,
+            proxy,
+            run,
+            runtime: Handle::current(),
+            prepared: OnceCell::new(),
+            operator: AsyncMutex::default(),
+            declared: Mutex::default(),
+            made_provider: Mutex::default(),
+        };
+        Ok(BED.get_or_init(|| made))
+    }
+
+    /// Waits until the operator runs, and starts it the first time.
+    pub async fn operator(&self) {
+        let prepared = self.prepared.get_or_try_init(|| async {
+            for file in ["00-namespace.yaml", "10-rbac.yaml"] {
+                cluster::apply_file(&self.client, &format!("deploy/kubectl/{file}")).await?;
+            }
+            self.trust_issuer().await?;
+            self.make_boundary().await?;
+            self.start_operator().await?;
+            super::fixtures::base_class(self).await
+        });
+        if let Err(error) = prepared.await {
+            panic!("the operator can't be started: {error}");
+        }
+    }
+
+    /// Starts the operator anew, after it was taken.
+    pub async fn start_operator(&self) -> Result<(), String> {
+        let mut operator = self.operator.lock().await;
+        *operator = Some(self.launcher.start(&self.client).await?);
+        Ok(())
+    }
+
+    /// The operator's process, to be ended by the caller.
+    pub async fn take_operator(&self) -> Operator {
+        let taken = self.operator.lock().await.take();
+        taken.expect("the operator runs")
+    }
+
+    /// Whether the operator ended by itself.
+    pub async fn operator_ended(&self) -> Option<ExitStatus> {
+        self.operator.lock().await.as_mut().and_then(Operator::ended)
+    }
+
+    /// Stops the operator, if it runs; what is wrong with how it stopped.
+    pub async fn stop_operator(&self) -> Result<(), String> {
+        let Some(operator) = self.operator.lock().await.take() else {
+            return Ok(());
+        };
+        let status = operator.terminate().await?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(format!("the operator ended with {status} on SIGTERM")),
+        }
+    }
+
+    /// Path of all roles of this run.
+    pub fn path(&self) -> String {
+        format!("/mlservicerole/{}/", self.launcher.cluster_name)
+    }
+
+    pub fn provider_arn(&self) -> String {
+        let host = self.issuer.trim_start_matches("https://");
+        format!("arn:aws:iam::{}:oidc-provider/{host}", self.aws.account)
+    }
+
+    pub fn boundary_arn(&self) -> String {
+        format!(
+            "arn:aws:iam::{}:policy/e2e-{}-boundary",
+            self.aws.account, self.run
+        )
+    }
+
+    /// Names a role that stays when its object is gone; it is removed at the end.
+    pub fn declare(&self, role: &str) {
+        self.declared.lock().unwrap().insert(role.to_owned());
+    }
+
+    async fn trust_issuer(&self) -> Result<(), String> {
+        let created = self
+            .aws
+            .iam
+            .create_open_id_connect_provider()
+            .url(&self.issuer)
+            .client_id_list("sts.amazonaws.com")
+            .thumbprint_list("9e99a48a9960b14926bb7f3b02e22da2b0ab7280")
+            .send()
+            .await;
+        match created {
+            Ok(provider) => {
+                *self.made_provider.lock().unwrap() = provider.open_id_connect_provider_arn;
+                Ok(())
+            }
+            Err(error) if error.code() == Some("EntityAlreadyExists") => Ok(()),
+            Err(error) => Err(format!("failed to create the OIDC provider: {error:?}")),
+        }
+    }
+
+    async fn make_boundary(&self) -> Result<(), String> {
+        let create = self.aws.iam.create_policy();
+        let create = create.policy_name(format!("e2e-{}-boundary", self.run));
+        let document: Value = statement("s3:*", "*");
+        let created = create.policy_document(document.to_string()).send().await;
+        created
+            .map(|_| ())
+            .map_err(|e| format!("failed to create the boundary: {e:?}"))
+    }
+
+    /// Removes from AWS what the suite made for itself.
+    pub async fn clean_aws(&self) {
+        let declared = self.declared.lock().unwrap().clone();
+        for role in declared {
+            self.aws.remove_role(&role).await;
+        }
+        for role in self.aws.roles_under(&self.path()).await.unwrap_or_default() {
+            self.aws.remove_role(&role).await;
+        }
+        if self.prepared.initialized() {
+            let delete = self.aws.iam.delete_policy().policy_arn(self.boundary_arn());
+            let _ = delete.send().await;
+        }
+        let provider = self.made_provider.lock().unwrap().take();
+        if let Some(arn) = provider {
+            let delete = self.aws.iam.delete_open_id_connect_provider();
+            let _ = delete.open_id_connect_provider_arn(arn).send().await;
+        }
+    }
+}
+
+/// Short, and different for every run.
+fn run_name() -> String {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    let mut number = now.as_millis() as u64 ^ (u64::from(std::process::id()) << 20);
+    let mut name = String::new();
+    for _ in 0..6 {
+        name.push(char::from(
+            b"abcdefghijkmnpqrstuvwxyz23456789"[(number % 32) as usize],
+        ));
+        number /= 32;
+    }
+    name
+}
+
+/// The merge patch that labels an object as made by this run.
+pub fn run_label(run: &str) -> Value {
+    json!({"metadata": {"labels": {RUN_LABEL: run}}})
+}

@@ -1,0 +1,202 @@
+//! The operator as a process of its own, with the permissions that its manifests give it.
+
+use std::fs::{File, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::rt::TokioExecutor;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::Api;
+use kube::config::Kubeconfig;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::wait::within;
+
+/// Where the manifests put the operator.
+pub const NAMESPACE: &str = "mlservicerole-system";
+/// Whose permissions it has.
+pub const SERVICE_ACCOUNT: &str = "mlservicerole-operator";
+
+/// Short, so that drift is found within a test; long enough that a window without a drift read exists.
+pub const DRIFT_INTERVAL: Duration = Duration::from_secs(3);
+/// How far apart two reads must agree.
+pub const CONSISTENCY_WINDOW: Duration = Duration::from_secs(2);
+
+/// How to start the operator, as often as needed.
+pub struct Launcher {
+    pub cluster_name: String,
+    pub aws_environment: Vec<(&'static str, String)>,
+    pub directory: PathBuf,
+    pub address: SocketAddr,
+}
+
+/// A running operator.
+pub struct Operator {
+    child: Child,
+}
+
+impl Launcher {
+    /// Starts the operator and waits until it says that it is ready.
+    pub async fn start(&self, client: &kube::Client) -> Result<Operator, String> {
+        let operator = self.spawn(client).await?;
+        within(Duration::from_secs(30), || async {
+            match self.probe("/readyz").await {
+                Ok(200) => Ok(()),
+                other => Err(format!("/readyz: {other:?}")),
+            }
+        })
+        .await
+        .map_err(|last| {
+            format!(
+                "the operator isn't ready after 30 s: {last}\n{}",
+                self.log_tail("", 40)
+            )
+        })?;
+        Ok(operator)
+    }
+
+    /// Starts the operator without waiting.
+    pub async fn spawn(&self, client: &kube::Client) -> Result<Operator, String> {
+        let kubeconfig = self.directory.join("operator.kubeconfig");
+        write_kubeconfig(client, &kubeconfig).await?;
+        let log = self.open_log()?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mlservicerole-operator"));
+        for (variable, _) in std::env::vars_os() {
+            let name = variable.to_string_lossy();
+            if name.starts_with("MLSERVICEROLE_") || name.starts_with("AWS_") || name == "KUBECONFIG" {
+                command.env_remove(&variable);
+            }
+        }
+        let seconds = |duration: Duration| duration.as_secs().to_string();
+        command
+            .args(["run", "--cluster-name", &self.cluster_name])
+            .args(["--http-addr", &self.address.to_string()])
+            .args(["--drift-interval", &seconds(DRIFT_INTERVAL)])
+            .args(["--consistency-window", &seconds(CONSISTENCY_WINDOW)])
+            .args(["--max-backoff", "2"])
+            .args(["--log", "info,mlservicerole_operator=debug"])
+            .env("KUBECONFIG", &kubeconfig)
+            .envs(self.aws_environment.iter().map(|(name, value)| (*name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(|e| e.to_string())?)
+            .stderr(log)
+            .kill_on_drop(true);
+        let child = command
+            .spawn()
+            .map_err(|e| format!("failed to start the operator: {e}"))?;
+        Ok(Operator { child })
+    }
+
+    /// The HTTP status that `path` answers with.
+    pub async fn probe(&self, path: &str) -> Result<u16, String> {
+        let client: HttpClient<_, String> = HttpClient::builder(TokioExecutor::new()).build_http();
+        let uri = format!("http://{}{path}", self.address);
+        let uri = uri.parse().map_err(|e| format!("{uri}: {e}"))?;
+        let response = client.get(uri).await.map_err(|e| e.to_string())?;
+        Ok(response.status().as_u16())
+    }
+
+    fn open_log(&self) -> Result<File, String> {
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .map_err(|e| format!("failed to open the operator's log: {e}"))
+    }
+
+    pub fn log_path(&self) -> PathBuf {
+        self.directory.join("operator.log")
+    }
+
+    /// The last `lines` lines of the log that contain `word`.
+    pub fn log_tail(&self, word: &str, lines: usize) -> String {
+        let text = std::fs::read(self.log_path()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let about: Vec<&str> = text.lines().filter(|line| line.contains(word)).collect();
+        about[about.len().saturating_sub(lines)..].join("\n")
+    }
+}
+
+impl Operator {
+    /// Stops it as a kubelet does; its exit status, or an error if it doesn't stop in time.
+    pub async fn terminate(mut self) -> Result<ExitStatus, String> {
+        self.signal(Signal::TERM)?;
+        match timeout(Duration::from_secs(30), self.child.wait()).await {
+            Ok(status) => status.map_err(|e| e.to_string()),
+            Err(_) => Err("the operator doesn't stop within 30 s of SIGTERM".into()),
+        }
+    }
+
+    /// Ends it at once, as a crash does.
+    pub async fn kill(mut self) -> Result<(), String> {
+        self.child.kill().await.map_err(|e| e.to_string())
+    }
+
+    pub fn signal(&self, signal: Signal) -> Result<(), String> {
+        let pid = self.child.id().ok_or("the operator has ended by itself")?;
+        let pid = Pid::from_raw(pid as i32).ok_or("a process has a pid")?;
+        kill_process(pid, signal).map_err(|e| format!("failed to signal the operator: {e}"))
+    }
+
+    /// Its exit status, if it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+}
+
+/// An address on loopback that is free now.
+pub fn free_address() -> Result<SocketAddr, String> {
+    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map_err(|e| format!("no free port: {e}"))
+}
+
+/// Like the one of the environment, but with a token of the operator's ServiceAccount.
+async fn write_kubeconfig(client: &kube::Client, path: &Path) -> Result<(), String> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), NAMESPACE);
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            expiration_seconds: Some(3600),
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let token = accounts
+        .create_token_request(SERVICE_ACCOUNT, &Default::default(), &request)
+        .await
+        .map_err(|e| format!("failed to get a token for the operator: {e}"))?
+        .status
+        .ok_or("the TokenRequest has no status")?
+        .token;
+    let admin = Kubeconfig::from_env()
+        .map_err(|e| format!("failed to read KUBECONFIG: {e}"))?
+        .ok_or("KUBECONFIG isn't set")?;
+    let cluster = current_cluster(&admin)?;
+    let own = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "e2e", "cluster": cluster}],
+        "users": [{"name": "operator", "user": {"token": token}}],
+        "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "operator"}}],
+        "current-context": "e2e",
+    });
+    std::fs::write(path, own.to_string()).map_err(|e| format!("failed to write {}: {e}", path.display()))
+}
+
+fn current_cluster(kubeconfig: &Kubeconfig) -> Result<Value, String> {
+    let current = kubeconfig.current_context.as_deref().unwrap_or_default();
+    let context = kubeconfig.contexts.iter().find(|context| context.name == current);
+    let name = context
+        .and_then(|context| context.context.as_ref())
+        .map(|context| &context.cluster)
+        .ok_or("KUBECONFIG has no current context")?;
+    let cluster = kubeconfig.clusters.iter().find(|cluster| &cluster.name == name);
+    serde_json::to_value(cluster.and_then(|cluster| cluster.cluster.as_ref())).map_err(|e| e.to_string())
+}
