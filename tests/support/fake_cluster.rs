@@ -87,6 +87,7 @@ impl FakeServiceAccount {
                 .iter()
                 .map(|(key, (value, _))| (key.clone(), value.clone()))
                 .collect(),
+            contested_by: None,
         }
     }
 }

@@ -158,6 +158,7 @@ pub(crate) fn service_account(name: &str, annotations: &[(&str, &str)]) -> Servi
         resource_version: "7".to_owned(),
         deleting: false,
         annotations: labels(annotations),
+        contested_by: None,
     }
 }
 
