@@ -11,7 +11,8 @@ use super::{Owner, Step};
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
 use crate::iam::arn::{PolicyArn, RoleArn};
-use crate::iam::tags;
+use crate::iam::role::RoleHeader;
+use crate::iam::{quota, tags};
 
 /// An object that is being deleted.
 #[derive(Clone, Debug)]
@@ -90,6 +91,11 @@ pub fn plan_departure(
         RoleState::Absent => return gone(departure, knowledge, around, clock),
         RoleState::Present { header, content } => (header, content),
     };
+    if retain && is_retained_by(departure, header) {
+        plan.notices.push(retained(role_arn));
+        plan.stage(departure.let_go());
+        return Next::Do(plan);
+    }
     match judge(
         owner,
         role_arn,
@@ -128,14 +134,14 @@ pub fn plan_departure(
             ));
         }
         Retention::Retain => {
+            if header.tags.len() >= quota::TAGS_PER_ROLE {
+                // The mark needs room, and nobody asks for the uid of an object that goes.
+                plan.stage(vec![Step::Untag([tags::UID.to_owned()].into())]);
+            }
             plan.stage(vec![Step::Tag(
                 [(tags::RETAINED.to_owned(), "true".to_owned())].into(),
             )]);
-            plan.notices.push(Notice {
-                reason: "RoleRetained",
-                message: format!("role {role_arn} stays and belongs to nobody from now on"),
-                warning: false,
-            });
+            plan.notices.push(retained(role_arn));
         }
         Retention::Delete => {
             // Taking away what isn't there is harmless: what should be there is tried where nothing is known, and
@@ -152,6 +158,26 @@ pub fn plan_departure(
     }
     plan.stage(departure.let_go());
     Next::Do(plan)
+}
+
+/// Whether a role carries the mark that this very object put on it before its run was cut.
+fn is_retained_by(departure: &Departure, header: &RoleHeader) -> bool {
+    let mut unmarked = header.clone();
+    let marks = unmarked.tags.len();
+    unmarked
+        .tags
+        .retain(|key, _| !tags::same_key(key, tags::RETAINED));
+    let Departure { owner, role_arn, .. } = departure;
+    unmarked.tags.len() < marks
+        && judge(owner, role_arn, &unmarked, &BTreeSet::new(), false) == Ownership::Ours
+}
+
+fn retained(role_arn: &RoleArn) -> Notice {
+    Notice {
+        reason: "RoleRetained",
+        message: format!("role {role_arn} stays and belongs to nobody from now on"),
+        warning: false,
+    }
 }
 
 /// There is no role: believed at once after our own DeleteRole, else once two reads agree, since a role that was

@@ -188,6 +188,26 @@ fn an_annotation_edited_beside_our_marker_is_drift_and_put_back_by_force() {
 }
 
 #[test]
+fn an_annotation_that_another_manager_keeps_writing_is_not_fought_over() {
+    let intent = intent(json!({}));
+    let mut sa = bound("trainer", &intent);
+    sa.contested_by = Some("argocd".to_owned());
+    // As long as it is right, there is nothing to say.
+    is_bound(&judge(&intent, std::slice::from_ref(&sa), &[]));
+    sa.annotations
+        .insert(ROLE_ARN_ANNOTATION.to_owned(), OTHER_ARN.to_owned());
+    let message = problem(judge(&intent, &[sa], &[]), "AnnotationContested", false);
+    for part in [
+        "argocd keeps writing",
+        "from what argocd applies",
+        "or take the ServiceAccount off",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(!message.contains(OTHER_ARN), "{message}");
+}
+
+#[test]
 fn the_marker_of_another_object_does_not_excuse_replacing_its_arn() {
     let sa = service_account(
         "trainer",

@@ -221,6 +221,39 @@ fn a_retained_role_stays_with_the_annotations_and_is_nobodys() {
 }
 
 #[test]
+fn a_role_that_this_object_has_marked_already_is_retained_and_not_foreign() {
+    let mut marked = header(&object());
+    marked.tags.insert(tags::RETAINED.to_owned(), "true".to_owned());
+    let plan = steps(then(Retention::Retain, &read(marked.clone(), None, 100)));
+    insta::assert_snapshot!(show(&plan), @r"
+    RemoveFinalizer
+
+    Normal RoleRetained: role arn:aws:iam::111122223333:role/mlservicerole/prod/team-a/trainer-role stays and belongs to nobody from now on
+    ");
+    // One that an earlier object left is not this one's to speak of.
+    marked.tags.insert(tags::UID.to_owned(), "uid-0".to_owned());
+    waits(then(Retention::Retain, &read(marked, None, 100)));
+}
+
+#[test]
+fn a_role_with_as_many_tags_as_there_can_be_makes_room_for_the_mark() {
+    let mut full = header(&object());
+    let room = 50 - full.tags.len();
+    full.tags
+        .extend((0..room).map(|i| (format!("full{i}"), String::new())));
+    let plan = steps(then(Retention::Retain, &read(full, None, 100)));
+    let shown: Vec<String> = plan.steps().map(show_step).collect();
+    assert_eq!(
+        shown,
+        [
+            "UntagRole mlservicerole.io/uid",
+            "TagRole mlservicerole.io/retained",
+            "RemoveFinalizer"
+        ]
+    );
+}
+
+#[test]
 fn a_retain_that_the_class_refuses_changes_nothing_until_somebody_decides() {
     let found = [bound("a", &object())];
     let refusal = blocked(next(refused(), &present(100), &found, &clock(100, 100)));

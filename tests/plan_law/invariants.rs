@@ -1,0 +1,322 @@
+//! What must hold after every step, whatever went before and whatever goes wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use mlservicerole_operator::api::{
+    BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, FIELD_MANAGER, ROLE_ARN_ANNOTATION,
+};
+use mlservicerole_operator::iam::equivalence::equivalent_text;
+use mlservicerole_operator::iam::tags;
+use mlservicerole_operator::plan::{Retention, RoleIntent};
+
+use crate::support::fake_cluster::FakeServiceAccount;
+use crate::support::fake_iam::FakeRole;
+use crate::trusted::subjects;
+use crate::world::{World, is_placed};
+
+/// How things were before we began.
+pub struct Start {
+    roles: BTreeMap<String, FakeRole>,
+    accounts: BTreeMap<String, FakeServiceAccount>,
+    role: Option<FakeRole>,
+    trusted: BTreeSet<String>,
+    wanted: BTreeSet<String>,
+    /// The last trust policy that was looked at, and whom it lets in.
+    latest: Mutex<(String, BTreeSet<String>)>,
+}
+
+impl Start {
+    pub fn of(world: &World<'_>) -> Self {
+        let role = world.role();
+        Start {
+            roles: world.iam.snapshot(),
+            accounts: world.cluster.service_accounts(),
+            trusted: role
+                .as_ref()
+                .map(|role| subjects(&role.trust))
+                .unwrap_or_default(),
+            wanted: subjects(&world.case.desired.intent.trust.document().to_json()),
+            latest: Mutex::default(),
+            role,
+        }
+    }
+
+    fn subjects(&self, trust: &str) -> BTreeSet<String> {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if latest.0 != trust {
+            *latest = (trust.to_owned(), subjects(trust));
+        }
+        latest.1.clone()
+    }
+
+    /// What doesn't hold now.
+    pub fn violations(&self, world: &World<'_>) -> Vec<String> {
+        let mut found = Vec::new();
+        self.foreign_roles(world, &mut found);
+        if let Some(role) = world.role() {
+            self.role(world, &role, &mut found);
+        }
+        self.accounts(world, &mut found);
+        found
+    }
+
+    /// That nothing at all is different.
+    pub fn is_unchanged(&self, world: &World<'_>) -> bool {
+        self.roles == world.iam.snapshot() && self.accounts == world.cluster.service_accounts()
+    }
+
+    fn foreign_roles(&self, world: &World<'_>, found: &mut Vec<String>) {
+        let name = world.case.arn().name().to_string();
+        let mut now = world.iam.snapshot();
+        let mut then = self.roles.clone();
+        if world.case.observed.ours {
+            now.remove(&name);
+            then.remove(&name);
+        }
+        if now != then {
+            found.push("a role that isn't ours was changed".to_owned());
+        }
+    }
+
+    fn role(&self, world: &World<'_>, role: &FakeRole, found: &mut Vec<String>) {
+        let intent = &world.case.desired.intent;
+        let before = self.role.as_ref().filter(|before| before.id == role.id);
+        if before.is_some_and(|before| before.permissions_boundary.is_some())
+            && role.permissions_boundary.is_none()
+        {
+            found.push("the boundary was removed".to_owned());
+        }
+        if before.is_none() {
+            let let_go = world.cluster.object().is_none();
+            if let_go || !world.cluster.object().is_some_and(|object| is_placed(&object)) {
+                found.push("a role was created for an object that can be gone any moment".to_owned());
+            }
+        }
+        if !world.case.observed.ours {
+            return;
+        }
+        let trusted = self.subjects(&role.trust);
+        let newcomers: Vec<&String> = match before {
+            Some(_) => trusted.difference(&self.trusted).collect(),
+            None => trusted.iter().collect(),
+        };
+        if !newcomers.is_empty() && !holds_only_wanted(role, intent) {
+            found.push(format!(
+                "newly trusted {newcomers:?} beside policies that nobody wants them to have"
+            ));
+        }
+        let leavers: Vec<&String> = trusted.difference(&self.wanted).collect();
+        if !leavers.is_empty() && before.is_none_or(|before| gained(before, role)) {
+            found.push(format!(
+                "{leavers:?}, who are to lose their trust, were given a policy"
+            ));
+        }
+        let strange: Vec<&String> = trusted
+            .iter()
+            .filter(|subject| !self.wanted.contains(*subject) && !self.trusted.contains(*subject))
+            .collect();
+        if !strange.is_empty() {
+            found.push(format!("{strange:?} were never wanted"));
+        }
+    }
+
+    fn accounts(&self, world: &World<'_>, found: &mut Vec<String>) {
+        let arn = world.case.arn().to_string();
+        let is_it = |role: &FakeRole| role.arn == *world.case.arn();
+        let exists = world.role().as_ref().is_some_and(is_it);
+        let existed = self.role.as_ref().is_some_and(is_it);
+        let now = world.cluster.service_accounts();
+        let visible = world.visible();
+        for (name, account) in &now {
+            let before = self.accounts.get(name).filter(|before| before.uid == account.uid);
+            let carried_before =
+                before.is_some_and(|before| before.annotation(ROLE_ARN_ANNOTATION) == Some(&arn));
+            let visible = visible.iter().any(|sa| sa.name == *name);
+            let exempt = carried_before && (!existed || !visible || account.deleting || is_others(account));
+            if account.annotation(ROLE_ARN_ANNOTATION) == Some(&arn) && !exists && !exempt {
+                found.push(format!(
+                    "ServiceAccount {name} points at a role that doesn't exist"
+                ));
+            }
+            match before {
+                Some(before) => self.account(world, name, before, account, found),
+                None => self.newcomer(world, name, found),
+            }
+        }
+        for (name, before) in &self.accounts {
+            let gone = now.get(name).is_none_or(|account| account.uid != before.uid);
+            let only_ours = before.annotation(CREATED_BY_ANNOTATION) == Some("trainer/uid-1")
+                && before.annotation(ROLE_ARN_ANNOTATION) == Some(&arn)
+                && before.managers() == BTreeSet::from([FIELD_MANAGER])
+                && before.secrets == 0;
+            if gone && !only_ours {
+                found.push(format!("ServiceAccount {name} was deleted"));
+            }
+        }
+    }
+
+    fn newcomer(&self, world: &World<'_>, name: &str, found: &mut Vec<String>) {
+        let wanted = &world.case.desired.intent.service_accounts;
+        let wanted = wanted
+            .iter()
+            .any(|intent| intent.name == name && format!("{:?}", intent.creation_policy) == "IfMissing");
+        if !wanted || world.case.desired.departure.is_some() {
+            found.push(format!("ServiceAccount {name} was created"));
+        }
+    }
+
+    fn account(
+        &self,
+        world: &World<'_>,
+        name: &str,
+        before: &FakeServiceAccount,
+        now: &FakeServiceAccount,
+        found: &mut Vec<String>,
+    ) {
+        if before.annotation("team") != now.annotation("team") {
+            found.push(format!(
+                "an annotation of others on ServiceAccount {name} was changed"
+            ));
+        }
+        let arn = world.case.arn().to_string();
+        let value = before.annotation(ROLE_ARN_ANNOTATION);
+        let ours = before
+            .annotation(BOUND_BY_ANNOTATION)
+            .is_some_and(|by| by.starts_with("trainer/"));
+        let theirs = value.is_some_and(|value| value != arn) && !ours;
+        if (theirs || before.deleting) && before != now {
+            found.push(format!("ServiceAccount {name}, which isn't ours, was changed"));
+        }
+    }
+}
+
+/// Marked by an object that lives.
+fn is_others(account: &FakeServiceAccount) -> bool {
+    account
+        .annotation(BOUND_BY_ANNOTATION)
+        .is_some_and(|by| by.starts_with("rival/"))
+}
+
+fn holds_only_wanted(role: &FakeRole, intent: &RoleIntent) -> bool {
+    let boundary = intent.permissions_boundary.as_ref().map(ToString::to_string);
+    role.attached.is_subset(&intent.attached)
+        && role.permissions_boundary == boundary
+        && role.inline.iter().all(|(name, found)| {
+            let wanted = intent.inline.get(name);
+            wanted.is_some_and(|wanted| equivalent_text(wanted, found))
+        })
+}
+
+/// Whether a role has a policy that it didn't have.
+fn gained(before: &FakeRole, now: &FakeRole) -> bool {
+    !now.attached.is_subset(&before.attached)
+        || now
+            .inline
+            .iter()
+            .any(|(name, document)| before.inline.get(name) != Some(document))
+}
+
+/// That the world is as the case wants it, once all is done.
+pub fn is_as_wanted(world: &World<'_>, start: &Start) -> Result<(), String> {
+    match &world.case.desired.departure {
+        Some(departure) => is_left_behind(world, start, departure.retain == Retention::Retain),
+        None => is_in_sync(world),
+    }
+}
+
+fn is_in_sync(world: &World<'_>) -> Result<(), String> {
+    let intent = &world.case.desired.intent;
+    let role = world.role().ok_or("there is no role")?;
+    let folded = |tags: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+        let tags = tags.iter().filter(|(key, _)| !key.starts_with("aws:"));
+        tags.map(|(key, value)| (key.to_lowercase(), value.clone()))
+            .collect()
+    };
+    let inline_names = |names: BTreeSet<&String>| names == intent.inline.keys().collect();
+    let object = world.cluster.object().ok_or("the object is gone")?;
+    for (what, holds) in [
+        ("finalizer and placement", is_placed(&object)),
+        (
+            "trust",
+            subjects(&role.trust) == subjects(&intent.trust.document().to_json()),
+        ),
+        ("policies", holds_only_wanted(&role, intent)),
+        ("attachments", role.attached == intent.attached),
+        ("inline policies", inline_names(role.inline.keys().collect())),
+        ("description", role.description == intent.description),
+        (
+            "session duration",
+            role.max_session_duration_seconds == intent.max_session_duration_seconds,
+        ),
+        ("tags", folded(&role.tags) == folded(&intent.tags)),
+    ] {
+        if !holds {
+            return Err(format!("{what} aren't as wanted"));
+        }
+    }
+    let found = world.visible();
+    let (verdicts, _) = mlservicerole_operator::plan::bind(intent, world.around(&found));
+    let accounts = world.cluster.service_accounts();
+    let arn = intent.arn().to_string();
+    for verdict in verdicts.iter().filter(|verdict| verdict.problem.is_none()) {
+        let account = accounts.get(&verdict.name).ok_or("a ServiceAccount is missing")?;
+        let marked = account.annotation(BOUND_BY_ANNOTATION) == Some("trainer/uid-1");
+        if account.annotation(ROLE_ARN_ANNOTATION) != Some(&arn) || !marked {
+            return Err(format!("ServiceAccount {} isn't bound", verdict.name));
+        }
+    }
+    for (name, account) in &accounts {
+        let wanted = intent.service_accounts.iter().any(|intent| intent.name == *name);
+        if !wanted {
+            is_free(name, account, &arn, false)?;
+        }
+    }
+    Ok(())
+}
+
+/// That nothing of ours is on a ServiceAccount.
+fn is_free(name: &str, account: &FakeServiceAccount, arn: &str, retained: bool) -> Result<(), String> {
+    let by = account.annotation(BOUND_BY_ANNOTATION);
+    let marked = by.is_some_and(|by| by.starts_with("trainer/"));
+    // An annotation with our ARN that somebody else wrote on a ServiceAccount that nobody asked for is theirs.
+    let points = marked && !retained && account.annotation(ROLE_ARN_ANNOTATION) == Some(arn);
+    if (marked || points) && !account.deleting {
+        return Err(format!("ServiceAccount {name} is still ours"));
+    }
+    Ok(())
+}
+
+fn is_left_behind(world: &World<'_>, start: &Start, retained: bool) -> Result<(), String> {
+    let arn = world.case.arn().to_string();
+    for (name, account) in &world.cluster.service_accounts() {
+        is_free(name, account, &arn, retained)?;
+        let before = start.accounts.get(name);
+        let value = before.and_then(|before| before.annotation(ROLE_ARN_ANNOTATION));
+        if retained && account.annotation(ROLE_ARN_ANNOTATION) != value && start.role.is_some() {
+            return Err(format!(
+                "ServiceAccount {name} lost the annotation of a retained role"
+            ));
+        }
+    }
+    if !world.case.observed.ours {
+        return Ok(());
+    }
+    let role = world.role();
+    match &start.role {
+        Some(before) if retained => {
+            let mut wanted = before.clone();
+            if wanted.tags.len() == 50 {
+                // The mark needs room.
+                wanted.tags.remove(tags::UID);
+            }
+            wanted.tags.insert(tags::RETAINED.to_owned(), "true".to_owned());
+            match role {
+                Some(role) if role == wanted => Ok(()),
+                other => Err(format!("the role isn't retained as it stands: {other:?}")),
+            }
+        }
+        _ if role.is_some() => Err("the role is still there".to_owned()),
+        _ => Ok(()),
+    }
+}
