@@ -214,9 +214,7 @@ fn a_later_statement_is_named_by_its_number_and_its_sid() {
     let bad = json!({"Sid": "B", "Effect": "Allow", "Action": []});
     let error = PolicyDocument::from_value(&json!({"Statement": [good, bad]})).unwrap_err();
     assert!(
-        error
-            .to_string()
-            .starts_with("statement 2 (Sid \"B\"), Action: "),
+        error.to_string().starts_with("statement 2 (Sid \"B\"), Action: "),
         "{error}"
     );
 }

@@ -275,15 +275,10 @@ fn a_policy_variable_stands_for_somebody_unknown() {
     let mut desired = policy(&["https://a.com"], &["trainer"], &[]);
     desired.audience = "${aws:username}".to_owned();
     // Not the same document, since in this version of the language it is no variable.
-    let current = desired
-        .document()
-        .to_json()
-        .replace("2012-10-17", "2008-10-17");
+    let current = desired.document().to_json().replace("2012-10-17", "2008-10-17");
     assert_eq!(
         desired.transition_from(&current),
-        TrustTransition::Replaces {
-            meanwhile: closed()
-        }
+        TrustTransition::Replaces { meanwhile: closed() }
     );
 }
 
