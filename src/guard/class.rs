@@ -64,7 +64,7 @@ pub struct ClassRules {
 pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRules, Refusal> {
     let mut wrong = Mistakes {
         class: name,
-        refusals: unsupported(spec),
+        refusals: unsupported(name, spec),
     };
     let aws = spec.aws.clone().unwrap_or_default();
     let account = aws
@@ -272,7 +272,7 @@ fn is_pattern(text: &str) -> bool {
 }
 
 /// What a later release brings. A class that relies on it is refused, so that nobody thinks it in force.
-fn unsupported(spec: &MlServiceRoleClassSpec) -> Vec<Refusal> {
+fn unsupported(class: &str, spec: &MlServiceRoleClassSpec) -> Vec<Refusal> {
     let Allow {
         namespaces: _,
         presets,
@@ -288,7 +288,10 @@ fn unsupported(spec: &MlServiceRoleClassSpec) -> Vec<Refusal> {
         default_service_account: _,
     } = &spec.allow;
     let mut refusals = Vec::new();
-    let mut refuse = |field: &str, remedy: &str| refusals.push(Refusal::not_yet_supported(field, remedy));
+    let mut refuse = |field: &str, remedy: &str| {
+        let what = format!("class {class:?}: {field}");
+        refusals.push(Refusal::not_yet_supported(&what, remedy));
+    };
     if spec.on_violation == Some(OnViolation::Revoke) {
         refuse("onViolation Revoke", "write Keep or leave it out");
     }

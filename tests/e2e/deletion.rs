@@ -7,9 +7,10 @@ use mlservicerole_operator::api::{BOUND_BY_ANNOTATION, ROLE_FINALIZER};
 use serde_json::{Value, json};
 
 use crate::support::aws::{BEDROCK, READ_ONLY, statement};
-use crate::support::fault::SECRET_OF_AWS;
+use crate::support::fault::{Injection, SECRET_OF_AWS};
 use crate::support::space::{bound_by, condition, placed_name, role_arn};
-use crate::support::{Class, Fault, Space, eventually};
+use crate::support::wait::{DEADLINE, within};
+use crate::support::{Class, Fault, Space};
 
 crate::trials![
     deleting_the_namespace_takes_the_roles_away,
@@ -41,13 +42,15 @@ async fn deleting_the_namespace_takes_the_roles_away() {
         .delete(&space.name, &DeleteParams::default())
         .await
         .unwrap();
-    eventually("the namespace is gone", || async {
+    // Its controller takes its time while other tests' namespaces go too.
+    let gone = within(3 * DEADLINE, || async {
         match namespaces.get_opt(&space.name).await.map_err(|e| e.to_string())? {
             None => Ok(()),
             Some(left) => Err(format!("{:?}\n{}", left.status, space.log())),
         }
     })
     .await;
+    gone.unwrap();
     assert!(space.bed.aws.roles_under(&path).await.unwrap().is_empty());
 }
 
@@ -223,9 +226,11 @@ async fn retaining_needs_the_consent_of_the_class() {
 }
 
 /// Loses an object as a lost cluster does, with its role left in AWS; the object as a backup holds it.
-async fn lose(space: &Space, name: &str) -> Value {
+///
+/// The operator can't read the role until the injection is dropped, so it can't delete it either. That must be
+/// later than the operator knows that this object is gone: it does when it has seen the restored one.
+async fn lose(space: &Space, name: &str) -> (Value, Injection) {
     let saved = space.roles().get(name).await.unwrap();
-    // The operator can't read the role, so it can't delete it before the object is gone.
     let unreadable = space
         .bed
         .proxy
@@ -233,21 +238,23 @@ async fn lose(space: &Space, name: &str) -> Value {
     space.delete(name).await;
     space.patch(name, json!({"metadata": {"finalizers": null}})).await;
     space.gone(name).await;
-    drop(unreadable);
     let metadata = &saved.metadata;
-    json!({
+    let backup = json!({
         "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRole", "spec": saved.spec,
         "metadata": {"name": name, "annotations": metadata.annotations, "finalizers": metadata.finalizers},
-    })
+    });
+    (backup, unreadable)
 }
 
-async fn restore(space: &Space, saved: Value) {
-    let object = serde_json::from_value(saved).unwrap();
+async fn restore(space: &Space, name: &str, (backup, unreadable): (Value, Injection)) {
+    let object = serde_json::from_value(backup).unwrap();
     space
         .roles()
         .create(&PostParams::default(), &object)
         .await
         .unwrap();
+    space.reported(name, types::READY, reasons::THROTTLED).await;
+    drop(unreadable);
 }
 
 async fn an_object_restored_without_status_takes_its_role_again() {
@@ -263,7 +270,7 @@ async fn an_object_restored_without_status_takes_its_role_again() {
         space.bed.aws.snapshot(name).await.map(|role| role.id),
         Some(before.id.clone())
     );
-    restore(&space, saved).await;
+    restore(&space, "trainer", saved).await;
     let object = space.ready("trainer").await;
     assert_ne!(object.uid(), first.uid());
     let mut expected = before.clone();
@@ -293,7 +300,7 @@ async fn a_service_account_restored_beside_its_object_is_bound_again() {
     space
         .create_account(json!({"metadata": {"name": "trainer", "annotations": annotations}}))
         .await;
-    restore(&space, saved).await;
+    restore(&space, "trainer", saved).await;
     let object = space.ready("trainer").await;
     let account = space.bound("trainer", &arn).await;
     assert!(

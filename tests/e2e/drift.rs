@@ -190,7 +190,7 @@ async fn inline_policies_that_only_look_different_are_left_alone() {
     let alike = json!({"Statement": [
         {"Resource": "*", "Action": ["S3:deleteobject"], "Effect": "Deny"},
         {"Sid": "b", "Effect": "Allow", "Action": ["s3:putObject", "s3:GetObject", "s3:GetObject"],
-         "Resource": ["arn:aws:s3:::data/*"], "Condition": {"bool": {"AWS:securetransport": ["true"]}}},
+         "Resource": ["arn:aws:s3:::data/*"], "Condition": {"Bool": {"AWS:securetransport": ["true"]}}},
     ], "Version": "2012-10-17"});
     space
         .create(
@@ -220,7 +220,7 @@ async fn a_trust_policy_that_only_looks_different_is_left_alone() {
             format!("{host}:sub"): [subject("b"), subject("a"), subject("a")],
             format!("{host}:aud"): ["sts.amazonaws.com"],
          }},
-         "Action": ["sts:assumeRoleWithWebIdentity"], "Principal": {"Federated": [space.bed.provider_arn()]},
+         "Action": ["sts:AssumeRoleWithWebIdentity"], "Principal": {"Federated": [space.bed.provider_arn()]},
          "Effect": "Allow"},
     ]});
     left_alone(&space, async |aws, role| aws.set_trust(role, &alike).await).await;

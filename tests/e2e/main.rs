@@ -10,14 +10,20 @@
 
 mod support;
 
+mod classes;
 mod creation;
+mod defaults;
 mod deletion;
 mod drift;
+mod faults;
 mod foreign;
+mod refusals;
+mod restart;
 mod schema_class;
 mod schema_role;
 mod schema_update;
 mod service_accounts;
+mod states;
 mod unbinding;
 mod updates;
 
@@ -49,16 +55,21 @@ macro_rules! trials {
 
 fn parallel() -> Vec<Trial> {
     [
+        // First what waits longest.
+        deletion::trials(),
+        service_accounts::trials(),
+        drift::trials(),
         schema_role::trials(),
         schema_update::trials(),
         schema_class::trials(),
         creation::trials(),
         updates::trials(),
-        drift::trials(),
         foreign::trials(),
-        service_accounts::trials(),
         unbinding::trials(),
-        deletion::trials(),
+        classes::trials(),
+        refusals::trials(),
+        states::trials(),
+        faults::trials(),
     ]
     .into_iter()
     .flatten()
@@ -66,7 +77,10 @@ fn parallel() -> Vec<Trial> {
 }
 
 fn serial() -> Vec<Trial> {
-    Vec::new()
+    [defaults::trials(), restart::trials()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn main() -> ExitCode {

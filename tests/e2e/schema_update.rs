@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::schema::Kind;
-use crate::support::{Class, Space, class_spec};
+use crate::support::{Class, Space, bed, class_spec};
 
 crate::trials![
     the_class_of_an_object_is_for_good,
@@ -92,7 +92,7 @@ async fn account_path_and_prefix_of_a_class_are_for_good() {
     let account = Some("aws.accountId can't be added, changed or removed");
     let path = Some("roles.path can't be added, changed or removed");
     let prefix = Some("roles.namePrefix can't be added, changed or removed");
-    let mut spec = class_spec(crate::support::bed::bed());
+    let mut spec = class_spec(bed());
     let bare = Class::new("stays-bare", spec.clone()).await;
     spec["aws"] = json!({"accountId": "123456789012"});
     spec["roles"]["path"] = json!("/ml/");

@@ -5,12 +5,10 @@ use kube::api::{Patch, PatchParams};
 use mlservicerole_operator::api::{BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, ROLE_ARN_ANNOTATION};
 use serde_json::{Value, json};
 
-use crate::support::space::role_arn;
 use crate::support::{Fault, Space};
 
 crate::trials![
     an_annotation_that_another_manager_co_owns_goes_too,
-    an_annotation_that_somebody_else_wrote_meanwhile_stays,
     a_created_service_account_that_others_wrote_to_is_kept,
     a_created_service_account_with_secrets_is_kept,
     the_annotation_goes_before_the_role,
@@ -45,30 +43,6 @@ async fn an_annotation_that_another_manager_co_owns_goes_too() {
     space.delete_and_wait("trainer").await;
     let left = space.account("trainer").await.unwrap();
     assert_eq!(left.annotations().keys().collect::<Vec<_>>(), ["note"]);
-}
-
-async fn an_annotation_that_somebody_else_wrote_meanwhile_stays() {
-    let space = Space::new("meanwhile").await;
-    space
-        .create_account(json!({"metadata": {"name": "trainer"}}))
-        .await;
-    space.create("trainer", json!({})).await;
-    space.ready("trainer").await;
-    // The object is going, so the other value isn't drift any more.
-    let held = space.bed.proxy.inject("GetRole", &space.prefix(), Fault::Hold, 1);
-    held.met(1).await;
-    space.delete("trainer").await;
-    let other = "arn:aws:iam::999999999999:role/other";
-    apply(&space, account(json!({ROLE_ARN_ANNOTATION: other}))).await;
-    held.release();
-    space.gone("trainer").await;
-    let left = space.account("trainer").await.unwrap();
-    assert_eq!(role_arn(&left), Some(other));
-    assert!(
-        !left.annotations().contains_key(BOUND_BY_ANNOTATION),
-        "{:?}",
-        left.annotations()
-    );
 }
 
 async fn a_created_service_account_that_others_wrote_to_is_kept() {

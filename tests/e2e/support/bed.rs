@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::sync::{Mutex, OnceLock};
 
 use aws_sdk_iam::error::ProvideErrorMetadata;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
@@ -225,9 +225,4 @@ fn run_name() -> String {
         number /= 32;
     }
     name
-}
-
-/// The merge patch that labels an object as made by this run.
-pub fn run_label(run: &str) -> Value {
-    json!({"metadata": {"labels": {RUN_LABEL: run}}})
 }

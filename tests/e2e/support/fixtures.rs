@@ -201,7 +201,7 @@ async fn nothing_left<K>(api: &Api<K>, what: &str) -> Result<(), String>
 where
     K: kube::Resource + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
-    within(Duration::from_secs(45), || async {
+    within(Duration::from_secs(120), || async {
         match names(api).await? {
             left if left.is_empty() => Ok(()),
             left => Err(format!("{what} that don't go: {left:?}")),

@@ -14,7 +14,7 @@ pub mod schema;
 pub mod space;
 pub mod wait;
 
-pub use bed::Bed;
+pub use bed::{Bed, bed};
 pub use fault::Fault;
 pub use fixtures::*;
 pub use space::Space;

@@ -29,6 +29,9 @@ pub const DRIFT_INTERVAL: Duration = Duration::from_secs(3);
 /// How far apart two reads must agree.
 pub const CONSISTENCY_WINDOW: Duration = Duration::from_secs(2);
 
+/// How long a stop may take.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(4);
+
 /// How to start the operator, as often as needed.
 pub struct Launcher {
     pub cluster_name: String,
@@ -62,10 +65,21 @@ impl Launcher {
         Ok(operator)
     }
 
-    /// Starts the operator without waiting.
-    pub async fn spawn(&self, client: &kube::Client) -> Result<Operator, String> {
+    async fn spawn(&self, client: &kube::Client) -> Result<Operator, String> {
         let kubeconfig = self.directory.join("operator.kubeconfig");
-        write_kubeconfig(client, &kubeconfig).await?;
+        let own = own_kubeconfig(client).await?;
+        self.run(&kubeconfig, &own, self.address)
+    }
+
+    /// Starts another operator against another API server, without waiting. It has no permissions there.
+    pub fn spawn_against(&self, server: &str, address: SocketAddr) -> Result<Operator, String> {
+        let kubeconfig = kubeconfig(&json!({ "server": server }), "nobody");
+        self.run(&self.directory.join("other.kubeconfig"), &kubeconfig, address)
+    }
+
+    fn run(&self, path: &Path, kubeconfig: &Value, address: SocketAddr) -> Result<Operator, String> {
+        std::fs::write(path, kubeconfig.to_string())
+            .map_err(|e| format!("failed to write {}: {e}", path.display()))?;
         let log = self.open_log()?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_mlservicerole-operator"));
         for (variable, _) in std::env::vars_os() {
@@ -77,12 +91,13 @@ impl Launcher {
         let seconds = |duration: Duration| duration.as_secs().to_string();
         command
             .args(["run", "--cluster-name", &self.cluster_name])
-            .args(["--http-addr", &self.address.to_string()])
+            .args(["--http-addr", &address.to_string()])
             .args(["--drift-interval", &seconds(DRIFT_INTERVAL)])
             .args(["--consistency-window", &seconds(CONSISTENCY_WINDOW)])
+            .args(["--shutdown-grace", &seconds(SHUTDOWN_GRACE)])
             .args(["--max-backoff", "2"])
             .args(["--log", "info,mlservicerole_operator=debug"])
-            .env("KUBECONFIG", &kubeconfig)
+            .env("KUBECONFIG", path)
             .envs(self.aws_environment.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|e| e.to_string())?)
@@ -96,8 +111,13 @@ impl Launcher {
 
     /// The HTTP status that `path` answers with.
     pub async fn probe(&self, path: &str) -> Result<u16, String> {
+        self.probe_at(self.address, path).await
+    }
+
+    /// The same of an operator at another address.
+    pub async fn probe_at(&self, address: SocketAddr, path: &str) -> Result<u16, String> {
         let client: HttpClient<_, String> = HttpClient::builder(TokioExecutor::new()).build_http();
-        let uri = format!("http://{}{path}", self.address);
+        let uri = format!("http://{address}{path}");
         let uri = uri.parse().map_err(|e| format!("{uri}: {e}"))?;
         let response = client.get(uri).await.map_err(|e| e.to_string())?;
         Ok(response.status().as_u16())
@@ -159,7 +179,7 @@ pub fn free_address() -> Result<SocketAddr, String> {
 }
 
 /// Like the one of the environment, but with a token of the operator's ServiceAccount.
-async fn write_kubeconfig(client: &kube::Client, path: &Path) -> Result<(), String> {
+async fn own_kubeconfig(client: &kube::Client) -> Result<Value, String> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), NAMESPACE);
     let request = TokenRequest {
         spec: TokenRequestSpec {
@@ -179,15 +199,18 @@ async fn write_kubeconfig(client: &kube::Client, path: &Path) -> Result<(), Stri
         .map_err(|e| format!("failed to read KUBECONFIG: {e}"))?
         .ok_or("KUBECONFIG isn't set")?;
     let cluster = current_cluster(&admin)?;
-    let own = json!({
+    Ok(kubeconfig(&cluster, &token))
+}
+
+fn kubeconfig(cluster: &Value, token: &str) -> Value {
+    json!({
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "e2e", "cluster": cluster}],
         "users": [{"name": "operator", "user": {"token": token}}],
         "contexts": [{"name": "e2e", "context": {"cluster": "e2e", "user": "operator"}}],
         "current-context": "e2e",
-    });
-    std::fs::write(path, own.to_string()).map_err(|e| format!("failed to write {}: {e}", path.display()))
+    })
 }
 
 fn current_cluster(kubeconfig: &Kubeconfig) -> Result<Value, String> {

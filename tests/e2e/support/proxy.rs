@@ -1,6 +1,5 @@
 //! A proxy between the operator and AWS: it records every call and injects faults.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -21,8 +20,6 @@ use super::fault::{Fault, Faults, Injection};
 pub struct Call {
     pub action: String,
     pub role: String,
-    /// All parameters of the request.
-    pub parameters: BTreeMap<String, String>,
 }
 
 impl Call {
@@ -164,12 +161,16 @@ impl Upstream {
 }
 
 fn parse(body: &Bytes) -> Call {
-    let parameters: BTreeMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
-    let of = |key: &str| parameters.get(key).cloned().unwrap_or_default();
+    let of = |wanted: &str| {
+        let mut parameters = form_urlencoded::parse(body);
+        parameters
+            .find(|(name, _)| name == wanted)
+            .map(|(_, value)| value.into_owned())
+            .unwrap_or_default()
+    };
     Call {
         action: of("Action"),
         role: of("RoleName"),
-        parameters,
     }
 }
 

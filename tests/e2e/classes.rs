@@ -1,0 +1,329 @@
+//! Classes: missing, broken, narrowed, deleted; and what an object says of each.
+
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams};
+use mlservicerole_operator::api::CLASS_FINALIZER;
+use mlservicerole_operator::api::condition::{reasons, types};
+use serde_json::{Value, json};
+
+use crate::support::aws::{READ_ONLY, S3_READ_ONLY};
+use crate::support::space::condition;
+use crate::support::{Class, Space, bed, eventually};
+
+crate::trials![
+    a_missing_class_is_named_and_waited_for,
+    a_namespace_is_accepted_by_its_labels,
+    a_class_that_opens_lets_waiting_objects_in,
+    a_class_in_use_stays_until_its_last_object_goes,
+    an_unused_class_goes_at_once,
+    what_a_later_release_brings_is_not_accepted_in_a_class,
+    a_class_of_another_account_makes_no_call,
+    a_class_without_a_trusted_issuer_says_so,
+    a_class_with_a_stranger_as_issuer_is_not_accepted,
+    a_class_with_a_missing_boundary_says_so,
+    a_class_says_what_it_found,
+    the_boundary_of_the_class_is_on_every_role,
+    path_prefix_and_tags_of_the_class_are_on_every_role,
+    a_boundary_that_the_class_gives_up_is_not_removed,
+];
+
+async fn a_missing_class_is_named_and_waited_for() {
+    let space = Space::new("missing").await;
+    let name = Class::name("appears");
+    space.create("trainer", json!({ "className": name })).await;
+    let message = space.refused("trainer", reasons::CLASS_NOT_FOUND).await;
+    assert!(message.contains(&name), "{message}");
+    let class = Class::like_base("appears", json!({})).await;
+    space.ready("trainer").await;
+    assert_eq!(class.name, name);
+}
+
+async fn label(space: &Space, labels: Value) {
+    let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(space.bed.client.clone());
+    let patch = Patch::Merge(json!({"metadata": {"labels": labels}}));
+    namespaces
+        .patch(&space.name, &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+}
+
+async fn a_namespace_is_accepted_by_its_labels() {
+    let space = Space::new("labels").await;
+    let class = Class::like_base(
+        "labels",
+        json!({"allow": {"namespaces": {"matchLabels": {"tier": "gold"}}}}),
+    )
+    .await;
+    space.create("trainer", json!({"className": class.name})).await;
+    let message = space.refused("trainer", reasons::NAMESPACE_NOT_ALLOWED).await;
+    assert!(
+        message.contains(&class.name) && message.contains(&space.name),
+        "{message}"
+    );
+    label(&space, json!({"tier": "gold"})).await;
+    space.ready("trainer").await;
+    let before = space.role("trainer").await;
+    label(&space, json!({"tier": "lead"})).await;
+    space.refused("trainer", reasons::NAMESPACE_NOT_ALLOWED).await;
+    assert_eq!(
+        space.role("trainer").await,
+        before,
+        "a live role keeps what it has"
+    );
+    space.delete_and_wait("trainer").await;
+    let role = before.unwrap().arn;
+    assert_eq!(
+        space.bed.aws.snapshot(role.rsplit('/').next().unwrap()).await,
+        None
+    );
+}
+
+async fn a_class_that_opens_lets_waiting_objects_in() {
+    let space = Space::new("opens").await;
+    let class = Class::like_base("opens", json!({"allow": {"managedPolicyArns": [READ_ONLY]}})).await;
+    space
+        .create(
+            "trainer",
+            json!({"className": class.name, "managedPolicyArns": [S3_READ_ONLY]}),
+        )
+        .await;
+    space
+        .refused("trainer", reasons::MANAGED_POLICY_NOT_ALLOWED)
+        .await;
+    class
+        .patch(json!({"spec": {"allow": {"managedPolicyArns": [S3_READ_ONLY]}}}))
+        .await;
+    space.ready("trainer").await;
+}
+
+async fn a_class_in_use_stays_until_its_last_object_goes() {
+    let space = Space::new("in-use").await;
+    let class = Class::like_base("in-use", json!({})).await;
+    space.create("first", json!({"className": class.name})).await;
+    space.create("second", json!({"className": class.name})).await;
+    space.ready("first").await;
+    space.ready("second").await;
+    class.delete().await;
+    // A newcomer proves that the operator has seen the deletion.
+    space.create("third", json!({"className": class.name})).await;
+    let message = space.refused("third", reasons::CLASS_TERMINATING).await;
+    assert!(message.contains(&class.name), "{message}");
+    space.delete_and_wait("third").await;
+    space.delete_and_wait("first").await;
+    class
+        .until("stays for the second object", |class| {
+            class.is_some_and(|class| {
+                class
+                    .finalizers()
+                    .iter()
+                    .any(|finalizer| finalizer == CLASS_FINALIZER)
+            })
+        })
+        .await;
+    space.delete_and_wait("second").await;
+    class.until("is gone", |class| class.is_none()).await;
+}
+
+async fn an_unused_class_goes_at_once() {
+    bed().operator().await;
+    let class = Class::like_base("unused", json!({})).await;
+    class.reported(types::READY, "True", reasons::SYNCED).await;
+    class.delete().await;
+    class.until("is gone", |class| class.is_none()).await;
+}
+
+async fn what_a_later_release_brings_is_not_accepted_in_a_class() {
+    let space = Space::new("later").await;
+    let role = "arn:aws:iam::000000000000:role/a";
+    let narrow = json!([{"actions": ["s3:*"], "resources": ["*"]}]);
+    let cases = [
+        (
+            "glob",
+            json!({"allow": {"managedPolicyArns": ["arn:aws:iam::000000000000:policy/ml/*"]}}),
+        ),
+        ("pattern", json!({"allow": {"roleNames": ["{namespace}-role"]}})),
+        ("inline", json!({"allow": {"inline": narrow}})),
+        ("presets", json!({"allow": {"presets": [{"name": "s3-read"}]}})),
+        (
+            "adopt",
+            json!({"allow": {"adopt": [{"arn": role, "namespaces": ["a"]}]}}),
+        ),
+        ("pass", json!({"allow": {"passRoleArns": [role]}})),
+        (
+            "escalate",
+            json!({"allow": {"escalatingActions": ["iam:PassRole"]}}),
+        ),
+        ("revoke", json!({"onViolation": "Revoke"})),
+    ];
+    let mut classes = Vec::new();
+    for (short, changes) in cases {
+        let class = Class::like_base(&format!("later-{short}"), changes).await;
+        space.create(short, json!({"className": class.name})).await;
+        classes.push((short, class));
+    }
+    for (short, class) in &classes {
+        let message = class
+            .reported(types::ACCEPTED, "False", reasons::NOT_YET_SUPPORTED)
+            .await;
+        assert!(message.contains("not"), "{short}: {message}");
+        class
+            .reported(types::READY, "False", reasons::NOT_YET_SUPPORTED)
+            .await;
+        let message = space.refused(short, reasons::CLASS_NOT_ACCEPTED).await;
+        assert!(message.contains(&class.name), "{short}: {message}");
+    }
+    for (short, _) in &classes {
+        space.delete_and_wait(short).await;
+    }
+}
+
+async fn a_class_of_another_account_makes_no_call() {
+    let space = Space::new("account").await;
+    let class = Class::like_base("account", json!({"aws": {"accountId": "999999999999"}})).await;
+    let message = class
+        .reported(types::READY, "False", reasons::WRONG_ACCOUNT)
+        .await;
+    assert!(message.contains("999999999999"), "{message}");
+    let mark = space.bed.proxy.mark();
+    space.create("trainer", json!({"className": class.name})).await;
+    space
+        .until("trainer", "isn't ready and names the class", |object| {
+            let ready = condition(object, types::READY)?;
+            (ready.status != "True" && ready.message.contains(&class.name)).then_some(())
+        })
+        .await;
+    assert!(space.bed.proxy.since(mark, &space.prefix()).is_empty());
+    space.delete_and_wait("trainer").await;
+    assert!(space.bed.proxy.since(mark, &space.prefix()).is_empty());
+}
+
+async fn a_class_without_a_trusted_issuer_says_so() {
+    bed().operator().await;
+    let class = Class::like_base("audience-none", json!({"oidc": {"audience": "nobody-knows"}})).await;
+    let message = class
+        .reported(types::READY, "False", reasons::ISSUER_NOT_TRUSTED)
+        .await;
+    assert!(message.contains("nobody-knows"), "{message}");
+    let issuer = "https://oidc.example/unknown";
+    let issuers = json!([{"url": issuer, "trustSameNamespaces": true}]);
+    let class = Class::like_base("issuer-none", json!({"oidc": {"issuers": issuers}})).await;
+    let message = class
+        .reported(types::READY, "False", reasons::ISSUER_NOT_TRUSTED)
+        .await;
+    assert!(message.contains(issuer), "{message}");
+}
+
+async fn a_class_with_a_stranger_as_issuer_is_not_accepted() {
+    let space = Space::new("stranger").await;
+    let issuer = "https://oidc.example/stranger";
+    let class = Class::like_base("stranger", json!({"oidc": {"issuers": [{"url": issuer}]}})).await;
+    let message = class
+        .reported(types::ACCEPTED, "False", reasons::INVALID_SPEC)
+        .await;
+    assert!(
+        message.contains(issuer) && message.contains("trustSameNamespaces"),
+        "{message}"
+    );
+    space.create("trainer", json!({"className": class.name})).await;
+    space.refused("trainer", reasons::CLASS_NOT_ACCEPTED).await;
+}
+
+async fn a_class_with_a_missing_boundary_says_so() {
+    bed().operator().await;
+    let arn = format!("arn:aws:iam::{}:policy/no-such-boundary", bed().aws.account);
+    let boundary = json!({"none": null, "arn": arn});
+    let class = Class::like_base("no-boundary", json!({"roles": {"permissionsBoundary": boundary}})).await;
+    let message = class
+        .reported(types::READY, "False", reasons::BOUNDARY_MISSING)
+        .await;
+    assert!(message.contains(&arn), "{message}");
+}
+
+async fn a_class_says_what_it_found() {
+    let bed = bed();
+    bed.operator().await;
+    let class = Class::like_base("found", json!({})).await;
+    class.reported(types::READY, "True", reasons::SYNCED).await;
+    let found = Class::api().get(&class.name).await.unwrap();
+    let status = found.status.clone().unwrap();
+    assert_eq!(status.observed_generation, found.metadata.generation);
+    assert_eq!(status.account_id.as_ref(), Some(&bed.aws.account));
+    assert_eq!(status.partition.as_deref(), Some("aws"));
+    assert_eq!(status.issuers, std::slice::from_ref(&bed.issuer));
+}
+
+async fn the_boundary_of_the_class_is_on_every_role() {
+    let space = Space::new("bounded").await;
+    let arn = space.bed.boundary_arn();
+    let boundary = json!({"none": null, "arn": arn});
+    let class = Class::like_base("bounded", json!({"roles": {"permissionsBoundary": boundary}})).await;
+    let mark = space.bed.proxy.mark();
+    space.create("trainer", json!({"className": class.name})).await;
+    space.ready("trainer").await;
+    assert_eq!(space.role("trainer").await.unwrap().boundary, Some(arn));
+    assert_eq!(
+        space.bed.proxy.writes_since(mark, &space.prefix()),
+        ["CreateRole"],
+        "bounded from the first moment"
+    );
+}
+
+async fn path_prefix_and_tags_of_the_class_are_on_every_role() {
+    let space = Space::new("placed").await;
+    let path = format!("{}teams/{{namespace}}/", space.bed.path());
+    let roles = json!({"path": path, "namePrefix": "e2e-ml-", "tags": {"owner": "platform"}});
+    let class = Class::like_base("placed", json!({ "roles": roles })).await;
+    space
+        .create(
+            "trainer",
+            json!({"className": class.name, "role": {"tags": {"team": "a"}}}),
+        )
+        .await;
+    space.ready("trainer").await;
+    let role = space.role("trainer").await.unwrap();
+    let beginning = format!(
+        "arn:aws:iam::{}:role{}teams/{}/e2e-ml-{}-trainer-",
+        space.bed.aws.account,
+        space.bed.path(),
+        space.name,
+        space.name
+    );
+    assert!(role.arn.starts_with(&beginning), "{} for {beginning}", role.arn);
+    assert_eq!(role.tags.get("owner").map(String::as_str), Some("platform"));
+    assert_eq!(role.tags.get("team").map(String::as_str), Some("a"));
+    class
+        .patch(json!({"spec": {"roles": {"tags": {"owner": null, "unit": "ml"}}}}))
+        .await;
+    eventually("the class's tags follow", || async {
+        let tags = space
+            .role("trainer")
+            .await
+            .map(|role| role.tags)
+            .unwrap_or_default();
+        let right = !tags.contains_key("owner") && tags.get("unit").is_some_and(|unit| unit == "ml");
+        if right {
+            Ok(())
+        } else {
+            Err(format!("{tags:?}\n{}", space.log()))
+        }
+    })
+    .await;
+}
+
+async fn a_boundary_that_the_class_gives_up_is_not_removed() {
+    let space = Space::new("unbounded").await;
+    let arn = space.bed.boundary_arn();
+    let boundary = json!({"none": null, "arn": arn});
+    let class = Class::like_base("unbounded", json!({"roles": {"permissionsBoundary": boundary}})).await;
+    space.create("trainer", json!({"className": class.name})).await;
+    space.ready("trainer").await;
+    let before = space.role("trainer").await;
+    class
+        .patch(json!({"spec": {"roles": {"permissionsBoundary": {"arn": null, "none": {}}}}}))
+        .await;
+    let blocked = space
+        .reported("trainer", types::ROLE_SYNCED, reasons::BOUNDARY_REMOVAL_REFUSED)
+        .await;
+    assert_eq!(blocked.status, "False");
+    assert_eq!(space.role("trainer").await, before);
+}

@@ -1,0 +1,236 @@
+//! What AWS's bad days come to: conditions that say so, recovery by itself, and nobody else held up.
+
+use mlservicerole_operator::api::condition::{reasons, types};
+use serde_json::json;
+
+use crate::support::aws::{READ_ONLY, S3_READ_ONLY, statement};
+use crate::support::fault::SECRET_OF_AWS;
+use crate::support::space::{condition, placed_name};
+use crate::support::{Fault, Space};
+
+crate::trials![
+    throttling_is_reported_and_survived,
+    a_denied_call_is_explained_without_awss_own_words,
+    a_gateways_error_page_is_survived,
+    a_refused_request_is_reported_as_final,
+    a_role_that_is_not_readable_yet_is_waited_for,
+    independent_policies_are_all_tried,
+    one_broken_object_stops_nobody,
+    events_tell_each_change_of_reason_once,
+];
+
+async fn throttling_is_reported_and_survived() {
+    let space = Space::new("throttled").await;
+    let throttled = space
+        .bed
+        .proxy
+        .inject("CreateRole", &space.prefix(), Fault::throttled(), usize::MAX);
+    space.create("trainer", json!({})).await;
+    let ready = space.reported("trainer", types::READY, reasons::THROTTLED).await;
+    assert_ne!(ready.status, "True");
+    assert!(
+        !ready.message.contains("11111111-2222"),
+        "no request ids: {}",
+        ready.message
+    );
+    let object = space.roles().get("trainer").await.unwrap();
+    assert!(condition(&object, types::STALLED).is_none(), "it will pass");
+    throttled.met(3).await;
+    drop(throttled);
+    space.ready("trainer").await;
+}
+
+async fn a_denied_call_is_explained_without_awss_own_words() {
+    let space = Space::new("denied").await;
+    let denied = space
+        .bed
+        .proxy
+        .inject("AttachRolePolicy", &space.prefix(), Fault::denied(), usize::MAX);
+    space
+        .create("trainer", json!({"managedPolicyArns": [READ_ONLY]}))
+        .await;
+    let ready = space
+        .reported("trainer", types::READY, reasons::ACCESS_DENIED)
+        .await;
+    assert_eq!(ready.status, "False");
+    let object = space.roles().get("trainer").await.unwrap();
+    let role = placed_name(&object).unwrap();
+    assert!(
+        ready.message.contains("AttachRolePolicy") && ready.message.contains(&role),
+        "{}",
+        ready.message
+    );
+    let said = serde_json::to_string(&object).unwrap();
+    assert!(!said.contains(SECRET_OF_AWS), "{said}");
+    assert!(
+        space
+            .bed
+            .launcher
+            .log_tail(SECRET_OF_AWS, 1)
+            .contains(SECRET_OF_AWS),
+        "the log has AWS's own words"
+    );
+    space
+        .event("trainer", "is a warning", |event| {
+            event.starts_with("Warning AccessDenied")
+        })
+        .await;
+    assert_eq!(
+        condition(&object, types::STALLED).map(|c| c.status.as_str()),
+        Some("True")
+    );
+    drop(denied);
+    space.ready("trainer").await;
+}
+
+async fn a_gateways_error_page_is_survived() {
+    let space = Space::new("gateway").await;
+    let broken = space
+        .bed
+        .proxy
+        .inject("CreateRole", &space.prefix(), Fault::BadGateway, usize::MAX);
+    space.create("trainer", json!({})).await;
+    let ready = space
+        .reported("trainer", types::READY, reasons::AWS_UNAVAILABLE)
+        .await;
+    assert!(!ready.message.contains("<html>"), "{}", ready.message);
+    drop(broken);
+    space.ready("trainer").await;
+}
+
+async fn a_refused_request_is_reported_as_final() {
+    let space = Space::new("quota").await;
+    let fault = Fault::Refuse {
+        status: 409,
+        code: "LimitExceeded",
+        message: "Cannot exceed quota for PoliciesPerRole: 10",
+    };
+    let full = space
+        .bed
+        .proxy
+        .inject("AttachRolePolicy", &space.prefix(), fault, usize::MAX);
+    space
+        .create("trainer", json!({"managedPolicyArns": [READ_ONLY]}))
+        .await;
+    let ready = space
+        .reported("trainer", types::READY, reasons::REFUSED_BY_AWS)
+        .await;
+    assert!(
+        ready.message.contains("PoliciesPerRole") && ready.message.contains(READ_ONLY),
+        "{}",
+        ready.message
+    );
+    let object = space.roles().get("trainer").await.unwrap();
+    assert_eq!(
+        condition(&object, types::STALLED).map(|c| c.status.as_str()),
+        Some("True")
+    );
+    drop(full);
+    space.ready("trainer").await;
+}
+
+async fn a_role_that_is_not_readable_yet_is_waited_for() {
+    let space = Space::new("unreadable").await;
+    let mark = space.bed.proxy.mark();
+    let lost = space
+        .bed
+        .proxy
+        .inject("CreateRole", &space.prefix(), Fault::LoseAnswer, 1);
+    let unreadable = space
+        .bed
+        .proxy
+        .inject("GetRole", &space.prefix(), Fault::no_such_entity(), usize::MAX);
+    space
+        .create("trainer", json!({"managedPolicyArns": [READ_ONLY]}))
+        .await;
+    lost.met(1).await;
+    let waiting = space
+        .reported("trainer", types::READY, reasons::NOT_YET_CONSISTENT)
+        .await;
+    assert_eq!(waiting.status, "Unknown");
+    unreadable.met(2).await;
+    let created = space.bed.proxy.writes_since(mark, &space.prefix());
+    assert!(
+        created.len() <= 2,
+        "the SDK repeats a lost request once; nobody else creates: {created:?}"
+    );
+    drop(unreadable);
+    space.ready("trainer").await;
+    assert!(space.role("trainer").await.unwrap().attached.contains(READ_ONLY));
+}
+
+async fn independent_policies_are_all_tried() {
+    let space = Space::new("independent").await;
+    let denied = space
+        .bed
+        .proxy
+        .inject("PutRolePolicy", &space.prefix(), Fault::denied(), usize::MAX);
+    let inline = json!([{"name": "data", "document": statement("s3:GetObject", "*")}]);
+    let spec = json!({"managedPolicyArns": [READ_ONLY, S3_READ_ONLY], "inlinePolicies": inline});
+    space.create("trainer", spec).await;
+    space
+        .reported("trainer", types::READY, reasons::ACCESS_DENIED)
+        .await;
+    let role = space.role("trainer").await.unwrap();
+    assert_eq!(role.attached.len(), 2, "{role:?}");
+    space.bound("trainer", &role.arn).await;
+    drop(denied);
+    space.ready("trainer").await;
+}
+
+async fn one_broken_object_stops_nobody() {
+    let space = Space::new("broken").await;
+    let prefix = format!("{}stuck-", space.prefix());
+    let held = space
+        .bed
+        .proxy
+        .inject("CreateRole", &prefix, Fault::Hold, usize::MAX);
+    let failing = format!("{}failing-", space.prefix());
+    let _broken = space
+        .bed
+        .proxy
+        .inject("CreateRole", &failing, Fault::BadGateway, usize::MAX);
+    space.create("stuck", json!({})).await;
+    space.create("failing", json!({})).await;
+    space.create("refused", json!({"mode": "Observe"})).await;
+    held.met(1).await;
+    for name in ["a", "b", "c"] {
+        space
+            .create(name, json!({"managedPolicyArns": [READ_ONLY]}))
+            .await;
+    }
+    for name in ["a", "b", "c"] {
+        space.ready(name).await;
+    }
+    held.release();
+    space.ready("stuck").await;
+}
+
+async fn events_tell_each_change_of_reason_once() {
+    let space = Space::new("events").await;
+    let throttled = space
+        .bed
+        .proxy
+        .inject("CreateRole", &space.prefix(), Fault::throttled(), usize::MAX);
+    space.create("trainer", json!({})).await;
+    throttled.met(4).await;
+    drop(throttled);
+    space.ready("trainer").await;
+    space
+        .event("trainer", "tells of success", |event| {
+            event.starts_with("Normal Synced")
+        })
+        .await;
+    let events: kube::Api<k8s_openapi::api::events::v1::Event> =
+        kube::Api::namespaced(space.bed.client.clone(), &space.name);
+    let mut told: Vec<String> = events
+        .list(&Default::default())
+        .await
+        .unwrap()
+        .into_iter()
+        .filter(|event| event.regarding.as_ref().and_then(|r| r.name.as_deref()) == Some("trainer"))
+        .filter_map(|event| event.reason)
+        .collect();
+    told.sort();
+    assert_eq!(told, [reasons::SYNCED, reasons::THROTTLED]);
+}
