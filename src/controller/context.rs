@@ -72,8 +72,12 @@ pub struct Context {
     started: Instant,
     stopping: AtomicBool,
     records: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Record>>>>,
+    released: Mutex<HashMap<String, Duration>>,
     in_use: Mutex<HashMap<String, usize>>,
 }
+
+/// How long an object that was let go may still be in the cache.
+const CACHE_LAG: Duration = Duration::from_secs(60);
 
 impl Context {
     /// A context whose clock begins now.
@@ -103,6 +107,7 @@ impl Context {
             started: Instant::now(),
             stopping: AtomicBool::new(false),
             records: Mutex::default(),
+            released: Mutex::default(),
             in_use: Mutex::default(),
         }
     }
@@ -126,6 +131,23 @@ impl Context {
     pub fn record(&self, uid: &str) -> Arc<tokio::sync::Mutex<Record>> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(records.entry(uid.to_owned()).or_default())
+    }
+
+    /// Forgets an object that was let go, and remembers that it was: the cache may still show it for a moment.
+    pub fn release(&self, uid: &str) {
+        self.forget(uid);
+        let now = self.now();
+        let mut released = self.released.lock().unwrap_or_else(PoisonError::into_inner);
+        released.retain(|_, at| now.saturating_sub(*at) < CACHE_LAG);
+        released.insert(uid.to_owned(), now);
+    }
+
+    /// Whether an object was let go by us.
+    pub fn is_released(&self, uid: &str) -> bool {
+        self.released
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(uid)
     }
 
     /// Forgets an object.

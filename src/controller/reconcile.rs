@@ -80,6 +80,9 @@ pub async fn reconcile(object: Arc<GuardedRole>, context: Arc<Context>) -> Resul
 
 async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
     let uid = cached.uid().unwrap_or_default();
+    if context.is_released(&uid) {
+        return Action::await_change();
+    }
     let record = context.record(&uid);
     let mut record = record.lock().await;
     let object = record.newest_object(cached);
@@ -110,7 +113,7 @@ async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
     if conclusion.drive.released {
         // The status goes with the object; Events stay.
         report::announce(context, &conclusion.object, &conclusion.drive.notices).await;
-        context.forget(&uid);
+        context.release(&uid);
         wake_class(context, conclusion.class.as_deref());
         watch::wake_rivals(&context.caches.roles, &context.wake_role, &conclusion.object);
         return Action::await_change();
