@@ -17,8 +17,8 @@ use crate::api::{MlServiceRole, MlServiceRoleClass};
 use crate::aws::{AccountRef, AssumeRole, Session};
 use crate::guard::{self, Refusal};
 use crate::plan::{
-    Account, Departure, Next, Notice, Outcome, Owner, Placement, Resolution, Retention, place,
-    plan_departure, release_all, select_class,
+    Account, Departure, Next, Notice, Outcome, Owner, Placement, Resolution, Retention, departing_class,
+    departure_targets, place, plan_departure, release_all,
 };
 
 /// Reconciles an object that is being deleted and still carries the finalizer.
@@ -28,8 +28,14 @@ pub async fn depart(
     mut object: MlServiceRole,
     started: Duration,
 ) -> Conclusion {
-    let recorded = placement(&object).ok().flatten();
-    let class_name = class_name(context, &object, recorded.as_ref());
+    // What this process knows is believed before an annotation that may have been changed since.
+    let recorded = record
+        .placed
+        .clone()
+        .or_else(|| placement(&object).ok().flatten());
+    let defaults = observe::default_classes(context);
+    let class_name =
+        departing_class(object.spec.class_name.as_deref(), recorded.as_ref(), &defaults).map(str::to_owned);
     let mut notices = Vec::new();
     let mut driven = match &class_name {
         Ok(class) => {
@@ -48,21 +54,6 @@ pub async fn depart(
             knowledge: None,
             bindings: vec![],
         },
-    }
-}
-
-/// The class whose account the role is in: the placement says where to look.
-fn class_name(
-    context: &Context,
-    object: &MlServiceRole,
-    recorded: Option<&Placement>,
-) -> Result<String, Refusal> {
-    match recorded {
-        Some(placement) => Ok(placement.class.clone()),
-        None => {
-            let defaults = observe::default_classes(context);
-            select_class(object.spec.class_name.as_deref(), None, &defaults).map(str::to_owned)
-        }
     }
 }
 
@@ -168,8 +159,7 @@ async fn leave(
     driven
 }
 
-/// Where the object's role may be: where it was placed, and where spec and class put it. The two differ only
-/// where somebody changed the annotation, or the cluster's name; in neither may a role of ours be left behind.
+/// Where the object's role may be.
 fn targets(
     context: &Context,
     object: &MlServiceRole,
@@ -195,27 +185,7 @@ fn targets(
             cluster: &context.cluster,
         })
     });
-    let reachable = |placement: &Placement| *placement.role_arn.account() == session.account;
-    match (recorded, computed) {
-        (Some(recorded), Ok(computed)) if recorded.role_arn != computed.role_arn => {
-            Ok([recorded.clone(), computed]
-                .into_iter()
-                .filter(reachable)
-                .collect())
-        }
-        (Some(recorded), _) if reachable(recorded) => Ok(vec![recorded.clone()]),
-        (Some(recorded), _) => Err(Refusal::new(
-            reasons::PLACEMENT_CHANGED,
-            format!(
-                "the role was placed in account {} (annotation mlservicerole.io/placement), but the class reaches account \
-                 {}; put back what was changed",
-                recorded.role_arn.account(),
-                session.account
-            ),
-        )),
-        (None, Ok(computed)) => Ok(vec![computed]),
-        (None, Err(refusal)) => Err(refusal),
-    }
+    departure_targets(recorded, computed, &account)
 }
 
 fn owner(context: &Context, object: &MlServiceRole, namespace_uid: &str) -> Owner {

@@ -16,8 +16,8 @@ use crate::aws::{AccountRef, AssumeRole, Session};
 use crate::guard::{self, ClassRules, Refusal, Request};
 use crate::iam::arn::Issuer;
 use crate::plan::{
-    Account, NamespaceState, Notice, Outcome, Placement, Resolution, RoleIntent, bind, plan, resolve,
-    select_class,
+    Account, NamespaceState, Notice, Outcome, Placement, Resolution, RoleIntent, bind, placement_in_force,
+    plan, resolve, select_class,
 };
 
 /// Reconciles an object that isn't being deleted.
@@ -28,7 +28,7 @@ pub async fn maintain(
     started: Duration,
 ) -> Conclusion {
     let mut class_name = None;
-    let prepared = prepare(context, &object, &mut class_name).await;
+    let prepared = prepare(context, record, &object, &mut class_name).await;
     let (intent, session) = match prepared {
         Ok(prepared) => prepared,
         Err(outcome) => {
@@ -58,6 +58,9 @@ pub async fn maintain(
         |object, known, around, clock| plan(&intent, has_finalizer(object), known, around, clock),
     )
     .await;
+    if has_finalizer(&object) {
+        record.placed = Some(intent.placement.clone());
+    }
     note_drift(record, &object, &mut driven, context.now());
     let around = observe::neighbourhood(context, record, &object, context.now()).await;
     let (bindings, _) = bind(&intent, surroundings(&around));
@@ -102,6 +105,7 @@ fn note_drift(record: &mut Record, object: &MlServiceRole, driven: &mut Drive, n
 /// From the object to what its role must be, or how the reconcile ends.
 async fn prepare(
     context: &Arc<Context>,
+    record: &Record,
     object: &MlServiceRole,
     class_name: &mut Option<String>,
 ) -> Result<(RoleIntent, Arc<Session>), Outcome> {
@@ -113,7 +117,7 @@ async fn prepare(
             format!("namespace {namespace_name:?} isn't known to the operator yet"),
         ))
     })?;
-    let placed = placement(object).map_err(Outcome::Refused)?;
+    let placed = placement_in_force(placement(object), record.placed.as_ref()).map_err(Outcome::Refused)?;
     let defaults = observe::default_classes(context);
     let class = select_class(object.spec.class_name.as_deref(), placed.as_ref(), &defaults)
         .map_err(Outcome::Refused)?;

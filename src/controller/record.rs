@@ -9,7 +9,7 @@ use kube::ResourceExt;
 
 use crate::api::MlServiceRole;
 use crate::iam::name::RoleName;
-use crate::plan::{RoleKnowledge, ServiceAccountState};
+use crate::plan::{Placement, RoleKnowledge, ServiceAccountState};
 
 /// How long a write of ours is believed over a cache that doesn't show it.
 const CACHE_LAG: Duration = Duration::from_secs(10);
@@ -38,6 +38,9 @@ pub struct Record {
     pub pause: Option<Pause>,
     /// Writes in a row that came too late for what they were planned on.
     pub outdated_retries: u32,
+    /// Where the role was placed, where spec and class agreed. The annotation can be changed by whoever may write
+    /// the object; this can't.
+    pub placed: Option<Placement>,
     /// The generation that was last in sync, to tell drift from a change of the spec.
     pub synced_generation: Option<i64>,
 }

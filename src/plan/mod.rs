@@ -20,7 +20,7 @@ pub use departure::{Departure, Retention, plan_departure, release_all};
 pub use knowledge::{Clock, RoleKnowledge, RoleState};
 pub use outcome::{Failure, Outcome, Report, class_conditions, conditions};
 pub use ownership::{Owner, Ownership, judge as judge_ownership};
-pub use placement::{Placement, select_class};
+pub use placement::{Placement, departing_class, departure_targets, placement_in_force, select_class};
 pub use planner::{Depth, Next, Notice, Plan, plan};
 pub use resolve::{
     Account, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place, resolve,

@@ -1,6 +1,8 @@
 //! Which class serves an object, and the record of where its role lives.
 
-use crate::plan::{Placement, select_class};
+use super::fixtures::account;
+use crate::guard::Refusal;
+use crate::plan::{Placement, departing_class, departure_targets, placement_in_force, select_class};
 
 const ARN: &str = "arn:aws:iam::111122223333:role/ml/r";
 
@@ -84,5 +86,89 @@ fn a_placement_that_cannot_be_read_is_refused_with_the_way_out() {
         let refusal = Placement::parse(text).unwrap_err();
         assert_eq!(refusal.reason, "PlacementChanged", "{text}");
         assert!(refusal.message.contains("remove it"), "{}", refusal.message);
+    }
+}
+
+fn at(arn: &str) -> Placement {
+    Placement {
+        class: "a".to_owned(),
+        role_arn: arn.parse().unwrap(),
+    }
+}
+
+fn unknown() -> Refusal {
+    Refusal::new("InvalidSpec", "the class can't be understood")
+}
+
+#[test]
+fn a_placement_out_of_reach_keeps_the_object() {
+    let computed = at("arn:aws:iam::111122223333:role/ml/r");
+    for elsewhere in [
+        "arn:aws:iam::444455556666:role/ml/r",
+        "arn:aws-cn:iam::111122223333:role/ml/r",
+    ] {
+        for computed in [Ok(computed.clone()), Err(unknown())] {
+            let refusal = departure_targets(Some(&at(elsewhere)), computed, &account()).unwrap_err();
+            assert_eq!(refusal.reason, "PlacementChanged");
+            for part in [
+                elsewhere,
+                "111122223333",
+                "ask the platform admin",
+                "correct the annotation",
+            ] {
+                assert!(refusal.message.contains(part), "{}", refusal.message);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_role_is_looked_for_where_it_was_placed_and_where_it_would_be_now() {
+    let (recorded, computed) = (
+        at("arn:aws:iam::111122223333:role/ml/r"),
+        at("arn:aws:iam::111122223333:role/ml/s"),
+    );
+    let targets = |recorded, computed| departure_targets(recorded, computed, &account());
+    assert_eq!(
+        targets(Some(&recorded), Ok(computed.clone())),
+        Ok(vec![recorded.clone(), computed.clone()])
+    );
+    assert_eq!(
+        targets(Some(&recorded), Ok(recorded.clone())),
+        Ok(vec![recorded.clone()])
+    );
+    assert_eq!(
+        targets(Some(&recorded), Err(unknown())),
+        Ok(vec![recorded.clone()])
+    );
+    assert_eq!(targets(None, Ok(computed.clone())), Ok(vec![computed]));
+    assert_eq!(targets(None, Err(unknown())), Err(unknown()));
+}
+
+#[test]
+fn an_object_goes_by_the_class_it_names_whatever_the_annotation_says() {
+    let forged = placed("b");
+    assert_eq!(departing_class(Some("a"), Some(&forged), &[]), Ok("a"));
+    assert_eq!(departing_class(None, Some(&placed("a")), &names(&["b"])), Ok("a"));
+    assert_eq!(departing_class(None, None, &names(&["b"])), Ok("b"));
+    assert!(departing_class(None, None, &[]).is_err());
+}
+
+#[test]
+fn a_changed_annotation_is_refused_and_a_lost_one_is_written_again() {
+    let known = placed("a");
+    let in_force = |annotated, known| placement_in_force(annotated, known);
+    assert_eq!(in_force(Ok(None), Some(&known)), Ok(Some(known.clone())));
+    assert_eq!(
+        in_force(Ok(Some(known.clone())), Some(&known)),
+        Ok(Some(known.clone()))
+    );
+    assert_eq!(in_force(Ok(Some(known.clone())), None), Ok(Some(known.clone())));
+    assert_eq!(in_force(Ok(None), None), Ok(None));
+    assert_eq!(in_force(Err(unknown()), Some(&known)), Err(unknown()));
+    let refusal = in_force(Ok(Some(placed("b"))), Some(&known)).unwrap_err();
+    assert_eq!(refusal.reason, "PlacementChanged");
+    for part in [ARN, "class \"a\"", "remove the annotation"] {
+        assert!(refusal.message.contains(part), "{}", refusal.message);
     }
 }
