@@ -64,19 +64,22 @@ impl Bed {
         let proxy = Proxy::start(&endpoint).await?;
         cluster::apply_file(&client, "crds/mlservicerole.io.yaml").await?;
         cluster::served(&client).await;
+        let issuer = cluster::issuer(&client).await?;
+        let cluster_uid = cluster::uid(&client).await?;
         let run = run_name();
+        let address = free_address()?;
         let directory = tempfile::Builder::new().prefix("mlservicerole-e2e-").tempdir();
         let directory = directory.map_err(|e| e.to_string())?.keep();
         let mut aws_environment = aws.environment.clone();
         aws_environment.push(("AWS_ENDPOINT_URL", proxy.endpoint.clone()));
         let made = Bed {
-            issuer: cluster::issuer(&client).await?,
-            cluster_uid: cluster::uid(&client).await?,
+            issuer,
+            cluster_uid,
             launcher: Launcher {
                 cluster_name: format!("e2e-{run}"),
                 aws_environment,
                 directory,
-                address: free_address()?,
+                address,
             },
             audit: AuditLog::find(&PathBuf::from(kubeconfig)),
             client,
