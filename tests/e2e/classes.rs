@@ -25,6 +25,7 @@ crate::trials![
     the_boundary_of_the_class_is_on_every_role,
     path_prefix_and_tags_of_the_class_are_on_every_role,
     a_boundary_that_the_class_gives_up_is_not_removed,
+    a_class_of_another_account_puts_its_roles_there,
 ];
 
 async fn a_missing_class_is_named_and_waited_for() {
@@ -63,7 +64,7 @@ async fn a_namespace_is_accepted_by_its_labels() {
     label(&space, json!({"tier": "gold"})).await;
     space.ready("trainer").await;
     let before = space.role("trainer").await;
-    label(&space, json!({"tier": "lead"})).await;
+    label(&space, json!({"tier": "tin"})).await;
     space.refused("trainer", reasons::NAMESPACE_NOT_ALLOWED).await;
     assert_eq!(
         space.role("trainer").await,
@@ -326,4 +327,57 @@ async fn a_boundary_that_the_class_gives_up_is_not_removed() {
         .await;
     assert_eq!(blocked.status, "False");
     assert_eq!(space.role("trainer").await, before);
+}
+
+async fn a_class_of_another_account_puts_its_roles_there() {
+    let space = Space::new("assumed").await;
+    let account = "222222222222";
+    let endpoint = std::env::var("AWS_ENDPOINT_URL").unwrap();
+    let Some(there) = space.bed.aws.of_account(&endpoint, account).await else {
+        eprintln!("this emulator has one account only: roles in another one aren't tested");
+        return;
+    };
+    let assume = json!({"arn": format!("arn:aws:iam::{account}:role/operator"), "externalId": "e2e"});
+    let aws = json!({"accountId": account, "assumeRole": assume});
+    let class = Class::like_base("assumed", json!({ "aws": aws })).await;
+    class
+        .reported(types::READY, "False", reasons::ISSUER_NOT_TRUSTED)
+        .await;
+
+    let provider = there.iam.create_open_id_connect_provider().url(&space.bed.issuer);
+    let provider = provider.client_id_list("sts.amazonaws.com").send().await.unwrap();
+    // The class is looked at again when it changes, at the latest.
+    class
+        .patch(json!({"spec": {"roles": {"tags": {"unit": "ml"}}}}))
+        .await;
+    class.reported(types::READY, "True", reasons::SYNCED).await;
+    space
+        .create(
+            "trainer",
+            json!({"className": class.name, "managedPolicyArns": [READ_ONLY]}),
+        )
+        .await;
+    let object = space.ready("trainer").await;
+    let arn = object.status.unwrap().role_arn.unwrap();
+    assert!(arn.starts_with(&format!("arn:aws:iam::{account}:role/")), "{arn}");
+    space.bound("trainer", &arn).await;
+    let name = arn.rsplit('/').next().unwrap();
+    let role = there.snapshot(name).await.unwrap();
+    assert!(
+        role.trust
+            .to_string()
+            .contains(&format!("arn:aws:iam::{account}:oidc-provider/")),
+        "{}",
+        role.trust
+    );
+    assert_eq!(
+        space.bed.aws.snapshot(name).await,
+        None,
+        "nothing in the operator's own account"
+    );
+    space.delete_and_wait("trainer").await;
+    assert_eq!(there.snapshot(name).await, None);
+    let delete = there.iam.delete_open_id_connect_provider();
+    let arn = provider.open_id_connect_provider_arn.unwrap();
+    delete.open_id_connect_provider_arn(arn).send().await.unwrap();
 }

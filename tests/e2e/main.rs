@@ -165,8 +165,10 @@ async fn stop_when_interrupted(bed: &'static Bed) {
         _ = terminate.recv() => {}
     }
     eprintln!("interrupted: stopping the operator and deleting what the run made");
+    bed.interrupt();
     let _ = bed.stop_operator().await;
     delete_by_force().await;
     bed.clean_aws().await;
+    let _ = std::fs::remove_dir_all(&bed.launcher.directory);
     std::process::exit(130);
 }

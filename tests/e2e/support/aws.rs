@@ -48,6 +48,18 @@ impl Aws {
             ("AWS_ACCESS_KEY_ID", of("AWS_ACCESS_KEY_ID", "test")),
             ("AWS_SECRET_ACCESS_KEY", of("AWS_SECRET_ACCESS_KEY", "test")),
         ];
+        Aws::with(endpoint, environment).await
+    }
+
+    /// The same emulator seen from another account, if the emulator has others: it takes their ids for keys.
+    pub async fn of_account(&self, endpoint: &str, account: &str) -> Option<Aws> {
+        let mut environment = self.environment.clone();
+        environment[1].1 = account.to_owned();
+        let other = Aws::with(endpoint, environment).await.ok()?;
+        (other.account == account).then_some(other)
+    }
+
+    async fn with(endpoint: &str, environment: Vec<(&'static str, String)>) -> Result<Aws, String> {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(environment[0].1.clone()))
             .credentials_provider(Credentials::new(

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use aws_sdk_iam::error::ProvideErrorMetadata;
@@ -36,6 +37,7 @@ pub struct Bed {
     /// Roles that tests made themselves and that outlive their objects.
     pub declared: Mutex<BTreeSet<String>>,
     made_provider: Mutex<Option<String>>,
+    interrupted: AtomicBool,
 }
 
 static BED: OnceLock<Bed> = OnceLock::new();
@@ -64,19 +66,22 @@ impl Bed {
         let proxy = Proxy::start(&endpoint).await?;
         cluster::apply_file(&client, "crds/mlservicerole.io.yaml").await?;
         cluster::served(&client).await;
+        let issuer = cluster::issuer(&client).await?;
+        let cluster_uid = cluster::uid(&client).await?;
         let run = run_name();
+        let address = free_address()?;
         let directory = tempfile::Builder::new().prefix("mlservicerole-e2e-").tempdir();
         let directory = directory.map_err(|e| e.to_string())?.keep();
         let mut aws_environment = aws.environment.clone();
         aws_environment.push(("AWS_ENDPOINT_URL", proxy.endpoint.clone()));
         let made = Bed {
-            issuer: cluster::issuer(&client).await?,
-            cluster_uid: cluster::uid(&client).await?,
+            issuer,
+            cluster_uid,
             launcher: Launcher {
                 cluster_name: format!("e2e-{run}"),
                 aws_environment,
                 directory,
-                address: free_address()?,
+                address,
             },
             audit: AuditLog::find(&PathBuf::from(kubeconfig)),
             client,
@@ -88,6 +93,7 @@ impl Bed {
             operator: AsyncMutex::default(),
             declared: Mutex::default(),
             made_provider: Mutex::default(),
+            interrupted: AtomicBool::new(false),
         };
         Ok(BED.get_or_init(|| made))
     }
@@ -136,6 +142,16 @@ impl Bed {
             true => Ok(()),
             false => Err(format!("the operator ended with {status} on SIGTERM")),
         }
+    }
+
+    /// From now on tests can't make anything that would have to be deleted.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Release);
+    }
+
+    /// Panics once the run is interrupted.
+    pub fn goes_on(&self) {
+        assert!(!self.interrupted.load(Ordering::Acquire), "interrupted");
     }
 
     /// Path of all roles of this run.

@@ -49,6 +49,7 @@ pub async fn base_class(bed: &Bed) -> Result<(), String> {
 }
 
 async fn create_class(bed: &Bed, name: &str, spec: Value, annotations: Value) {
+    bed.goes_on();
     let class = json!({
         "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRoleClass",
         "metadata": {"name": name, "labels": {RUN_LABEL: bed.run}, "annotations": annotations},

@@ -285,7 +285,8 @@ impl Drop for Space {
     }
 }
 
-pub async fn make_namespace(bed: &Bed, name: &str) {
+async fn make_namespace(bed: &Bed, name: &str) {
+    bed.goes_on();
     let namespace = json!({"metadata": {"name": name, "labels": {RUN_LABEL: bed.run}}});
     let namespace: Namespace = serde_json::from_value(namespace).expect("a Namespace");
     let namespaces: Api<Namespace> = Api::all(bed.client.clone());
