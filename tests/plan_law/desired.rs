@@ -22,8 +22,8 @@ pub const FORMER_CLUSTER_UID: &str = "cluster-0";
 pub const NAMESPACE_UID: &str = "namespace-1";
 pub const ISSUERS: [&str; 2] = ["https://oidc.example/own", "https://oidc.example/other"];
 pub const SERVICES: [&str; 2] = ["sagemaker.amazonaws.com", "bedrock.amazonaws.com"];
-pub const ACCOUNTS: [&str; 5] = ["a", "b", "c", "d", "trainer"];
-pub const INLINE_NAMES: [&str; 4] = ["p", "q", "r", "s"];
+pub const ACCOUNTS: [&str; 4] = ["a", "b", "c", "trainer"];
+pub const INLINE_NAMES: [&str; 3] = ["p", "q", "r"];
 /// What IAM counts of a role's inline policies together.
 pub const INLINE_QUOTA: usize = 10_240;
 
@@ -66,7 +66,7 @@ fn document(dice: &mut Dice, heavy: bool) -> Value {
 /// Random inline policies that fit on a role; now and then ones that nearly fill it.
 pub fn inline(dice: &mut Dice) -> Vec<(String, Value)> {
     let mut left = INLINE_QUOTA;
-    let heavy = dice.one_in(8);
+    let heavy = dice.one_in(16);
     let mut policies = Vec::new();
     for name in dice.some(&INLINE_NAMES) {
         let document = document(dice, heavy);
@@ -88,7 +88,7 @@ pub fn tags(dice: &mut Dice) -> Value {
 
 /// Random managed policies: mostly a few, now and then as many as a role can have.
 pub fn attached(dice: &mut Dice) -> Vec<String> {
-    let (limit, policies) = if dice.one_in(6) { (10, 14) } else { (4, 5) };
+    let (limit, policies) = if dice.one_in(8) { (10, 14) } else { (3, 4) };
     dice.at_most(limit, &policies_up_to(policies))
 }
 

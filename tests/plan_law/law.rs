@@ -1,10 +1,11 @@
 //! One case: the law, and the invariants at every cut.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use futures::executor::block_on;
 use mlservicerole_operator::controller::record::Record;
-use mlservicerole_operator::plan::Retention;
+use mlservicerole_operator::plan::{Retention, Step};
 
 use crate::desired::desired;
 use crate::dice::Dice;
@@ -85,13 +86,23 @@ pub fn check(seed: u64) -> Tally {
 async fn check_case(case: &Case, dice: &mut Dice) -> Tally {
     let expected = expected(case);
     let start = &Start::of(&World::new(case));
-    let steps = whole(case, start, expected).await;
-    let parity = dice.roll(2);
+    let whole = whole(case, start, expected).await;
+    let steps = whole.steps;
     for after in 1..steps {
-        // By a process that begins anew, and by one that goes on, in turns.
-        cut(case, start, expected, after, after % 2 == parity).await;
+        // Mostly by a process that begins anew, else by one that goes on.
+        let (mut world, record) = match dice.one_in(3) {
+            false => (whole.cuts[after].fork(), Record::default()),
+            true => cut(case, after).await,
+        };
+        // Where the rest of the plan is planned again, the rest of the run is the one that was seen.
+        if let Some(plan) = whole.plan.as_ref().filter(|_| !dice.one_in(8)) {
+            world.spare(&plan[after..]);
+        }
+        go_on(start, &world, record, expected).await;
     }
-    with_faults(case, start, expected, dice).await;
+    if dice.one_in(3) {
+        with_faults(case, start, expected, dice).await;
+    }
     let absent = case.observed.role.is_none();
     Tally {
         cases: 1,
@@ -104,40 +115,61 @@ async fn check_case(case: &Case, dice: &mut Dice) -> Tally {
     }
 }
 
-/// Runs to the end; the number of steps that it took.
-async fn whole(case: &Case, start: &Start, expected: Expected) -> usize {
+/// A run to the end.
+struct Whole<'a> {
+    /// How many steps were tried.
+    steps: usize,
+    /// The world before each of them.
+    cuts: Vec<World<'a>>,
+    /// All steps, where one plan did it without a surprise.
+    plan: Option<Vec<Step>>,
+}
+
+/// Runs to the end.
+async fn whole<'a>(case: &'a Case, start: &Start, expected: Expected) -> Whole<'a> {
     let world = World::new(case);
     let mut record = world.memory();
-    let steps = AtomicUsize::new(0);
+    let cuts = Mutex::new(Vec::new());
     let before_step = || {
-        steps.fetch_add(1, Ordering::Relaxed);
         hold(start, &world);
+        let mut cuts = cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        cuts.push(world.fork());
         false
     };
     let drive = world.settle(&mut record, &before_step, false).await;
     at_end(start, &world, expected, &drive);
     one_plan(&drive);
-    again(start, &world, expected, &mut record).await;
-    steps.into_inner()
+    again(&world, expected, &mut record).await;
+    let cuts = cuts.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let one = drive.plans == 1 && drive.surprises == 0 && expected != Expected::Blocked;
+    Whole {
+        steps: cuts.len(),
+        plan: one.then(|| world.begun()),
+        cuts,
+    }
 }
 
-/// Runs until so many steps are done, and then goes on, with what the process knows or from nothing.
-async fn cut(case: &Case, start: &Start, expected: Expected, after: usize, restarts: bool) {
+/// Runs until so many steps are done; the world then, and what the process knows.
+async fn cut(case: &Case, after: usize) -> (World<'_>, Record) {
     let world = World::new(case);
     let mut record = world.memory();
     let steps = AtomicUsize::new(0);
     let stop = || steps.fetch_add(1, Ordering::Relaxed) >= after;
     let drive = world.settle(&mut record, &stop, false).await;
     assert_eq!(drive.ended, Ended::Cut);
-    if restarts {
-        record = Record::default();
-    }
-    let go_on = || {
-        hold(start, &world);
+    (world, record)
+}
+
+/// Goes on after a cut.
+async fn go_on(start: &Start, world: &World<'_>, mut record: Record, expected: Expected) {
+    let before_step = || {
+        hold(start, world);
         false
     };
-    let drive = world.settle(&mut record, &go_on, false).await;
-    at_end(start, &world, expected, &drive);
+    let drive = world.settle(&mut record, &before_step, false).await;
+    if drive.ended != Ended::AsBefore {
+        at_end(start, world, expected, &drive);
+    }
     one_plan(&drive);
 }
 
@@ -154,18 +186,21 @@ async fn with_faults(case: &Case, start: &Start, expected: Expected, dice: &mut 
     at_end(start, &world, expected, &drive);
     world.iam.heal();
     world.cluster.heal();
-    again(start, &world, expected, &mut record).await;
+    again(&world, expected, &mut record).await;
 }
 
 /// At rest it stays at rest, also for a process that begins anew: nothing is written any more.
-async fn again(start: &Start, world: &World<'_>, expected: Expected, record: &mut Record) {
+async fn again(world: &World<'_>, expected: Expected, record: &mut Record) {
     if expected == Expected::Blocked {
         return;
     }
     for mut record in [std::mem::take(record), Record::default()] {
         let before = (world.iam.writes().len(), world.cluster.calls().len());
         let drive = world.settle(&mut record, &|| false, false).await;
-        at_end(start, world, expected, &drive);
+        assert!(
+            matches!(drive.ended, Ended::AtRest | Ended::Released),
+            "{drive:?}"
+        );
         // A process that begins anew may not see a new role yet, and learns of it by an attempt to create it.
         assert_eq!(drive.plans, drive.surprises, "the next plan isn't empty");
         let after = (world.iam.writes().len(), world.cluster.calls().len());

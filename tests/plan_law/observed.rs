@@ -86,7 +86,7 @@ pub fn observed(dice: &mut Dice, desired: &Desired) -> Observed {
     Observed {
         placed: desired.departure.is_some() || !dice.one_in(3),
         memory: *dice.pick(&[Memory::Nothing, Memory::Nothing, Memory::Accurate, Memory::Old]),
-        rewrites: dice.one_in(2),
+        rewrites: dice.one_in(10),
         delayed_reads: if dice.one_in(4) { 1 + dice.roll(2) } else { 0 },
         role,
         ours,

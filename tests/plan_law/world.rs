@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use mlservicerole_operator::api::{BOUND_BY_ANNOTATION, MlServiceRole, PLACEMENT_ANNOTATION, ROLE_FINALIZER};
@@ -13,7 +14,7 @@ use mlservicerole_operator::guard::Refusal;
 use mlservicerole_operator::iam::arn::RoleArn;
 use mlservicerole_operator::iam::role::{RoleContent, RoleHeader};
 use mlservicerole_operator::plan::{
-    Clock, Depth, Failure, Next, RoleKnowledge, ServiceAccountState, Surroundings, plan, plan_departure,
+    Clock, Depth, Failure, Next, RoleKnowledge, ServiceAccountState, Step, Surroundings, plan, plan_departure,
 };
 
 use crate::desired::{self, Desired, NAME, NAMESPACE, UID};
@@ -47,6 +48,10 @@ pub struct World<'a> {
     pub cluster: FakeCluster,
     /// Milliseconds since the process began.
     clock: AtomicU64,
+    /// The steps of all plans that were begun.
+    begun: Mutex<Vec<Step>>,
+    /// A plan of exactly these steps needs no run: from this very state it was run and looked at before.
+    run_before: Option<Vec<Step>>,
 }
 
 /// How a reconcile, or a series of them, ended.
@@ -61,6 +66,8 @@ pub enum Ended {
     Released,
     /// The run was cut.
     Cut,
+    /// What is left to do is what was run before, step by step.
+    AsBefore,
 }
 
 /// What a reconcile, or a series of them, took.
@@ -102,7 +109,31 @@ impl<'a> World<'a> {
             iam,
             cluster,
             clock: AtomicU64::new(DRIFT.as_millis() as u64),
+            begun: Mutex::default(),
+            run_before: None,
         }
+    }
+
+    /// Another world in the same state.
+    pub fn fork(&self) -> Self {
+        World {
+            case: self.case,
+            iam: self.iam.fork(),
+            cluster: self.cluster.fork(),
+            clock: AtomicU64::new(self.clock.load(Ordering::Relaxed)),
+            begun: Mutex::default(),
+            run_before: None,
+        }
+    }
+
+    /// Spares a run that would be the same as one that was seen, step by step.
+    pub fn spare(&mut self, steps: &[Step]) {
+        self.run_before = Some(steps.to_vec());
+    }
+
+    /// The steps of all plans that were begun.
+    pub fn begun(&self) -> Vec<Step> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn role(&self) -> Option<FakeRole> {
@@ -245,6 +276,15 @@ impl<'a> World<'a> {
                 }
                 Next::Do(plan) => {
                     drive.plans += 1;
+                    let steps: Vec<Step> = plan.steps().cloned().collect();
+                    if self.run_before.as_ref() == Some(&steps) {
+                        drive.ended = Ended::AsBefore;
+                        return drive;
+                    }
+                    self.begun
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .extend(steps);
                     let hands = Hands {
                         iam: Some(&self.iam),
                         cluster: &self.cluster,

@@ -125,6 +125,20 @@ impl FakeCluster {
         }
     }
 
+    /// Another cluster of its own in the same state, where nothing is planned to go wrong.
+    pub fn fork(&self) -> Self {
+        let state = self.lock();
+        FakeCluster {
+            state: Arc::new(Mutex::new(State {
+                object: state.object.clone(),
+                service_accounts: state.service_accounts.clone(),
+                faults: BTreeMap::new(),
+                calls: state.calls.clone(),
+                next: state.next,
+            })),
+        }
+    }
+
     pub fn add_service_account(&self, name: &str, account: FakeServiceAccount) {
         self.lock().service_accounts.insert(name.to_owned(), account);
     }

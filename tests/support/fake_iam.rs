@@ -140,6 +140,29 @@ impl FakeIam {
         }
     }
 
+    /// Another account of its own in the same state, where nothing is planned to go wrong.
+    pub fn fork(&self) -> Self {
+        let state = self.lock();
+        FakeIam {
+            state: Arc::new(Mutex::new(State {
+                partition: state.partition.clone(),
+                account: state.account.clone(),
+                roles: state.roles.clone(),
+                policies: state.policies.clone(),
+                providers: state.providers.clone(),
+                calls: state.calls.clone(),
+                faults: BTreeMap::new(),
+                standing_faults: BTreeMap::new(),
+                hooks: BTreeMap::new(),
+                invisible_reads: state.invisible_reads,
+                invisible: state.invisible.clone(),
+                rewrite_documents: state.rewrite_documents,
+                role_quota: state.role_quota,
+                next_id: state.next_id,
+            })),
+        }
+    }
+
     /// The account as the operator would get it.
     pub fn session(&self) -> Arc<Session> {
         let state = self.lock();
