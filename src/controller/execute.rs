@@ -158,9 +158,7 @@ async fn on_cluster(
             let state = cluster
                 .bind_service_account(namespace, binding, uid, force_at.as_deref())
                 .await?;
-            if force_at.is_some() {
-                record.note_rebind(&binding.name, (hands.now)());
-            }
+            record.note_rebind(&binding.name, (hands.now)());
             record.service_account_written(&binding.name, Some(state), (hands.now)());
         }
         Step::UnbindServiceAccount {
