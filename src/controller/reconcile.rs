@@ -356,8 +356,14 @@ pub fn surroundings(around: &Neighbourhood) -> Surroundings<'_> {
     }
 }
 
+/// A class that is being deleted may have waited for this object; any other needn't ask AWS how it stands.
 fn wake_class(context: &Context, class: Option<&str>) {
-    if let Some(name) = class {
+    let deleting = |name: &str| {
+        observe::class(context, name)
+            .and_then(Result::ok)
+            .is_some_and(|class| class.metadata.deletion_timestamp.is_some())
+    };
+    if let Some(name) = class.filter(|name| deleting(name)) {
         // A closed channel means that the process is stopping.
         let _ = context.wake_class.unbounded_send(ObjectRef::new(name));
     }
