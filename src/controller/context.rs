@@ -1,15 +1,15 @@
 //! What every reconcile shares: clients, caches, settings and the memory of each object.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::channel::mpsc::UnboundedSender;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use kube::Client;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, ResourceExt};
 
 use super::record::Record;
 use crate::api::{MlServiceRole, MlServiceRoleClass};
@@ -156,6 +156,21 @@ impl Context {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(uid);
+    }
+
+    /// Forgets every object that the cache doesn't show.
+    pub fn forget_missing(&self) {
+        let present: HashSet<String> = self
+            .caches
+            .roles
+            .state()
+            .iter()
+            .filter_map(|role| role.uid())
+            .collect();
+        self.records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|uid, _| present.contains(uid));
     }
 
     /// No step is begun from now on.

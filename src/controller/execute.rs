@@ -297,7 +297,7 @@ fn failed(error: &AwsError, step: &Step, hands: &Hands<'_>, knowledge: &mut Role
         "failed"
     );
     if error.ambiguous {
-        knowledge.note_doubt();
+        knowledge.note_doubt((hands.now)());
     }
     StepResult::Failed(failure::of_aws(error, hands.role, &failing_target(step)))
 }

@@ -164,7 +164,6 @@ async fn conclude(
         record.outdated_retries += 1;
         return Action::requeue(RETRY_OUTDATED * record.outdated_retries);
     }
-    record.outdated_retries = 0;
     let wait = match &drive.outcome {
         Outcome::Failed(Failure { refusal, .. }) => {
             let wait = record.next_backoff(context.timing.max_backoff);
@@ -181,10 +180,11 @@ async fn conclude(
         }
         Outcome::ClassNotReady(_) => Some(record.next_backoff(context.timing.max_backoff)),
         _ => {
-            record.reset_backoff();
+            record.pause = None;
             None
         }
     };
+    let succeeded = wait.is_none();
     let deleting = object.metadata.deletion_timestamp.is_some();
     let report = crate::plan::Report {
         outcome: drive.outcome,
@@ -212,18 +212,26 @@ async fn conclude(
         },
     )
     .await;
-    match published {
-        Ok(()) => Action::requeue(next),
-        Err(error) if error.is_gone() => Action::await_change(),
-        Err(error) if error.is_surprise() => {
-            debug!(%error, "the status was written over something newer; looking again");
-            Action::requeue(RETRY_OUTDATED)
+    let error = match published {
+        Ok(()) => {
+            record.outdated_retries = 0;
+            if succeeded {
+                record.reset_backoff();
+            }
+            return Action::requeue(next);
         }
-        Err(error) => {
-            warn!(%error, "failed to write the status");
-            Action::requeue(record.next_backoff(context.timing.max_backoff))
-        }
+        Err(error) if error.is_gone() => return Action::await_change(),
+        Err(error) => error,
+    };
+    // Nobody has heard yet of what is paused for, so that the next attempt must say it.
+    record.pause = None;
+    if error.is_surprise() && record.outdated_retries < QUIET_RETRIES {
+        debug!(%error, "the status was written over something newer; looking again");
+        record.outdated_retries += 1;
+        return Action::requeue(RETRY_OUTDATED * record.outdated_retries);
     }
+    warn!(%error, "failed to write the status");
+    Action::requeue(record.next_backoff(context.timing.max_backoff))
 }
 
 /// Objects look for drift at different moments, each always at its own.
@@ -328,11 +336,14 @@ pub async fn drive(
             }
         }
     }
-    drive.again_at = Some(context.now() + RETRY_OUTDATED);
-    drive.outcome = Outcome::Waiting(Refusal::passing(
-        reasons::PROGRESSING,
-        "the role keeps changing while it is worked on; it is looked at again",
-    ));
+    // A failure, so that it is tried again with ever longer pauses: every round may have cost calls to AWS.
+    drive.outcome = Outcome::Failed(Failure {
+        refusal: Refusal::passing(
+            reasons::PROGRESSING,
+            "the role keeps changing while it is worked on; it is looked at again",
+        ),
+        service_account: None,
+    });
     drive
 }
 
@@ -345,8 +356,14 @@ pub fn surroundings(around: &Neighbourhood) -> Surroundings<'_> {
     }
 }
 
+/// A class that is being deleted may have waited for this object; any other needn't ask AWS how it stands.
 fn wake_class(context: &Context, class: Option<&str>) {
-    if let Some(name) = class {
+    let deleting = |name: &str| {
+        observe::class(context, name)
+            .and_then(Result::ok)
+            .is_some_and(|class| class.metadata.deletion_timestamp.is_some())
+    };
+    if let Some(name) = class.filter(|name| deleting(name)) {
         // A closed channel means that the process is stopping.
         let _ = context.wake_class.unbounded_send(ObjectRef::new(name));
     }

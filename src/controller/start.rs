@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::channel::mpsc;
+use futures::{StreamExt, stream};
 use kube::runtime::controller::{Config, Controller};
 use kube::runtime::reflector::{self, Store};
-use kube::runtime::watcher;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
@@ -48,17 +47,12 @@ pub struct Settings {
 /// once all caches are filled.
 pub async fn start(settings: Settings, stop: CancellationToken, ready: CancellationToken) {
     let Settings { client, .. } = &settings;
+    let (roles, role_writer) = reflector::store::<GuardedRole>();
     let (class_reader, class_writer) = reflector::store::<GuardedClass>();
     let (account_reader, account_writer) = reflector::store();
     let (namespace_reader, namespace_writer) = reflector::store();
     let (wake_role, woken_roles) = mpsc::unbounded();
     let (wake_class, woken_classes) = mpsc::unbounded();
-
-    let controller = Controller::new(
-        Api::<GuardedRole>::all(client.clone()),
-        watcher::Config::default(),
-    );
-    let roles = controller.store();
     let context = Arc::new(Context::new(
         client.clone(),
         Events::new(client.clone(), settings.instance.clone()),
@@ -81,17 +75,28 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
     ));
 
     let mut watches = JoinSet::new();
+    let forget = {
+        let context = Arc::clone(&context);
+        move |role: Option<&GuardedRole>| match role.and_then(ResourceExt::uid) {
+            Some(uid) => context.forget(&uid),
+            None => context.forget_missing(),
+        }
+    };
+    watches.spawn(watch::keep(
+        Api::all(client.clone()),
+        role_writer,
+        |_| (),
+        watch::of_role(roles.clone(), wake_role.clone(), forget),
+    ));
     let of_class = watch::of_class(roles.clone(), wake_role.clone());
+    let class_itself = watch::classes(class_reader.clone(), wake_class);
     watches.spawn(watch::keep(
         Api::all(client.clone()),
         class_writer,
         watch::slim,
         move |class: Option<&GuardedClass>| {
             of_class(class);
-            if let Some(class) = class {
-                // A closed channel means that the process is stopping.
-                let _ = wake_class.unbounded_send(reflector::ObjectRef::from_obj(class));
-            }
+            class_itself(class);
         },
     ));
     watches.spawn(watch::keep(
@@ -114,22 +119,21 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
             context.stop();
         }
     };
-    let filled = wait_until_filled(class_reader.clone(), account_reader, namespace_reader);
+    let filled = async {
+        tokio::join!(
+            is_filled(roles.clone()),
+            is_filled(class_reader.clone()),
+            is_filled(account_reader),
+            is_filled(namespace_reader)
+        )
+    };
     tokio::select! {
-        () = filled => {}
+        _ = filled => {}
         () = stop.cancelled() => return,
     }
-    // The main cache fills while its controller runs.
-    let announce = {
-        let roles = roles.clone();
-        async move {
-            if roles.wait_until_ready().await.is_ok() {
-                info!("caches are filled");
-                ready.cancel();
-            }
-        }
-    };
-    let role_controller = controller
+    info!("caches are filled");
+    ready.cancel();
+    let role_controller = Controller::for_stream(stream::pending(), roles)
         .with_config(Config::default().concurrency(settings.concurrency))
         .reconcile_on(woken_roles)
         .graceful_shutdown_on(stop.clone().cancelled_owned())
@@ -151,7 +155,7 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
     tokio::select! {
         () = work => {}
         () = bounded => {}
-        () = async { tokio::join!(announce, halted); std::future::pending::<()>().await } => {}
+        () = async { halted.await; std::future::pending::<()>().await } => {}
     }
     watches.shutdown().await;
 }
@@ -162,35 +166,24 @@ async fn class_controller(
     woken: mpsc::UnboundedReceiver<reflector::ObjectRef<GuardedClass>>,
     stop: &CancellationToken,
 ) {
-    let existing = futures::stream::iter(classes.state())
-        .map(Ok)
-        .chain(futures::stream::pending());
-    Controller::for_stream(
-        existing.map(|class| class.map(|class: Arc<GuardedClass>| (*class).clone())),
-        classes.clone(),
-    )
-    .reconcile_on(woken)
-    .graceful_shutdown_on(stop.clone().cancelled_owned())
-    .run(class::reconcile, never, Arc::clone(context))
-    .for_each(|result| async move {
-        if let Err(error) = result {
-            debug!(%error, "the queue of MlServiceRoleClasses");
-        }
-    })
-    .await;
+    Controller::for_stream(stream::pending(), classes.clone())
+        .reconcile_on(woken)
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(class::reconcile, never, Arc::clone(context))
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                debug!(%error, "the queue of MlServiceRoleClasses");
+            }
+        })
+        .await;
 }
 
-async fn wait_until_filled<A, B, C>(a: Store<A>, b: Store<B>, c: Store<C>)
+async fn is_filled<K>(store: Store<K>)
 where
-    A: reflector::Lookup + Clone + 'static,
-    A::DynamicType: std::hash::Hash + Eq + Clone,
-    B: reflector::Lookup + Clone + 'static,
-    B::DynamicType: std::hash::Hash + Eq + Clone,
-    C: reflector::Lookup + Clone + 'static,
-    C::DynamicType: std::hash::Hash + Eq + Clone,
+    K: reflector::Lookup + Clone + 'static,
+    K::DynamicType: std::hash::Hash + Eq + Clone,
 {
-    let filled = tokio::join!(a.wait_until_ready(), b.wait_until_ready(), c.wait_until_ready());
-    if filled.0.is_err() || filled.1.is_err() || filled.2.is_err() {
+    if store.wait_until_ready().await.is_err() {
         // A dropped writer means that the process is stopping.
         std::future::pending::<()>().await;
     }

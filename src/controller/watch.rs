@@ -1,5 +1,7 @@
-//! The watches beside the main one: classes, ServiceAccounts and Namespaces. Each feeds its cache and then wakes
-//! the objects that it concerns, in this order, so that a reconcile never sees less than what woke it.
+//! The watches: roles, classes, ServiceAccounts and Namespaces. Each feeds its cache and then wakes the objects that
+//! it concerns, in this order, so that a reconcile never sees less than what woke it. That holds for new lists
+//! too, as after an outage of the API server: kube's own trigger wakes while the list is read, and the cache shows
+//! it only once it is complete.
 
 use std::hash::Hash;
 
@@ -46,6 +48,51 @@ where
             Ok(None) => {}
             Err(error) => {
                 warn!(%error, kind = std::any::type_name::<K>(), "a watch failed and is taken up again")
+            }
+        }
+    }
+}
+
+/// Wakes a role that came or changed, and the rivals of one that went. `gone` hears of that one, and of `None` where
+/// a new list tells what there is.
+pub fn of_role(
+    roles: Store<GuardedRole>,
+    wake: Wake,
+    gone: impl Fn(Option<&GuardedRole>),
+) -> impl Fn(Option<&GuardedRole>) {
+    move |role| {
+        let Some(role) = role else {
+            gone(None);
+            for role in roles.state() {
+                // A closed channel means that the process is stopping.
+                let _ = wake.unbounded_send(ObjectRef::from_obj(&*role));
+            }
+            return;
+        };
+        let key = ObjectRef::from_obj(role);
+        if roles.get(&key).is_some_and(|cached| cached.uid() == role.uid()) {
+            let _ = wake.unbounded_send(key);
+            return;
+        }
+        gone(Some(role));
+        if let Ok(role) = &role.0 {
+            wake_rivals(&roles, &wake, role);
+        }
+    }
+}
+
+/// Wakes a class that came, changed or went; of a new list, all.
+pub fn classes(
+    classes: Store<GuardedClass>,
+    wake: UnboundedSender<ObjectRef<GuardedClass>>,
+) -> impl Fn(Option<&GuardedClass>) {
+    move |class| match class {
+        Some(class) => {
+            let _ = wake.unbounded_send(ObjectRef::from_obj(class));
+        }
+        None => {
+            for class in classes.state() {
+                let _ = wake.unbounded_send(ObjectRef::from_obj(&*class));
             }
         }
     }
@@ -123,3 +170,6 @@ pub fn wake_rivals(roles: &Store<GuardedRole>, wake: &Wake, gone: &MlServiceRole
                 .any(|name| held.contains(name))
     });
 }
+
+#[cfg(test)]
+mod tests;

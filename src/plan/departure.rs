@@ -2,11 +2,12 @@
 //! stays, and what was never confirmed gone keeps the object.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::binding::{Surroundings, release};
 use super::knowledge::{Clock, RoleKnowledge, RoleState};
 use super::ownership::{Ownership, judge};
-use super::planner::{Depth, Next, Notice, Plan, confirm};
+use super::planner::{Depth, Next, Notice, Plan, WINDOWS_UNTIL_READABLE, confirm};
 use super::{Owner, Step};
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
@@ -109,6 +110,10 @@ pub fn plan_departure(
             let Next::Blocked(refusal) = confirmed else {
                 return confirmed;
             };
+            if !knowledge.is_fresh(clock) {
+                // What was found while the object lived may have been mended since.
+                return Next::Read(Depth::Header);
+            }
             plan.notices.push(Notice {
                 reason: "RoleLeftAlone",
                 message: format!("{}; this object goes without it", refusal.message),
@@ -180,8 +185,8 @@ fn retained(role_arn: &RoleArn) -> Notice {
     }
 }
 
-/// There is no role: believed at once after our own DeleteRole, else once two reads agree, since a role that was
-/// created a moment ago may not be readable yet.
+/// There is no role: believed at once after our own DeleteRole, else once two reads agree. IAM may not show a role
+/// for some time after it was made, so one that we know to have written to lately is looked for longer.
 fn gone(departure: &Departure, knowledge: &RoleKnowledge, around: Surroundings<'_>, clock: &Clock) -> Next {
     let deleted_by_us = knowledge.last_write == Some(knowledge.as_of);
     if !deleted_by_us {
@@ -189,8 +194,13 @@ fn gone(departure: &Departure, knowledge: &RoleKnowledge, around: Surroundings<'
             return Next::Read(Depth::Header);
         }
         let since = knowledge.disputed_since.unwrap_or(knowledge.as_of);
-        let until = since + clock.consistency_window;
-        if knowledge.as_of < until {
+        let patience = clock.consistency_window * WINDOWS_UNTIL_READABLE;
+        let until = (since + clock.consistency_window).max(
+            knowledge
+                .last_sign()
+                .map_or(Duration::ZERO, |sign| sign + patience),
+        );
+        if knowledge.as_of < until || !knowledge.is_fresh(clock) {
             if clock.now >= until {
                 return Next::Read(Depth::Header);
             }

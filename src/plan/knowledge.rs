@@ -47,6 +47,8 @@ pub struct RoleKnowledge {
     pub last_write: Option<Duration>,
     /// When IAM said that the name is taken, while no read has shown the role.
     pub exists_since: Option<Duration>,
+    /// When we last didn't learn whether a write was carried out.
+    pub doubted: Option<Duration>,
     /// Since when reads contradict what we believe; believed once two, far enough apart, agree.
     pub disputed_since: Option<Duration>,
     /// Whether our ownership tags were seen on it.
@@ -73,6 +75,15 @@ impl RoleKnowledge {
     /// Notes the answer of a read; `None` means that IAM knows no role of that name.
     pub fn note_read(&mut self, read: Option<(RoleHeader, Option<RoleContent>)>, now: Duration) {
         self.as_of = now;
+        let contradicts_itself = match &self.state {
+            RoleState::Unknown => false,
+            RoleState::Absent => read.is_some(),
+            RoleState::Present { .. } => read.is_none(),
+        };
+        if contradicts_itself {
+            // Another dispute: what is to be confirmed was not seen before.
+            self.disputed_since = None;
+        }
         self.state = match read {
             None => RoleState::Absent,
             Some((header, content)) => {
@@ -85,15 +96,22 @@ impl RoleKnowledge {
         };
     }
 
-    /// Notes that IAM refused a creation because the name is taken.
+    /// Notes that IAM refused a creation because the name is taken. Each time the wait for the role begins anew, so
+    /// that a role that is never shown doesn't cost a creation at every attempt.
     pub fn note_exists(&mut self, now: Duration) {
-        self.exists_since.get_or_insert(now);
+        self.exists_since = Some(now);
         self.state = RoleState::Unknown;
     }
 
     /// Notes that a write may or may not have been carried out.
-    pub fn note_doubt(&mut self) {
+    pub fn note_doubt(&mut self, now: Duration) {
         self.state = RoleState::Unknown;
+        self.doubted = Some(now);
+    }
+
+    /// When the role was last made or changed by us, as far as we know: until long after, IAM may not show it.
+    pub fn last_sign(&self) -> Option<Duration> {
+        self.last_write.max(self.exists_since).max(self.doubted)
     }
 
     /// Notes a creation with IAM's answer.

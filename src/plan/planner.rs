@@ -21,7 +21,7 @@ use crate::iam::tags;
 use crate::iam::trust::TrustTransition;
 
 /// IAM is believed to know a role that it can't show for so many consistency windows (two minutes by default).
-const WINDOWS_UNTIL_READABLE: u32 = 4;
+pub(super) const WINDOWS_UNTIL_READABLE: u32 = 4;
 
 /// How much of a role a read brings.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -353,7 +353,8 @@ fn not_yet_readable(intent: &RoleIntent, knowledge: &RoleKnowledge, clock: &Cloc
         why: Refusal::passing(
             reasons::NOT_YET_CONSISTENT,
             format!(
-                "IAM doesn't show role {} yet, though it exists; it is read again",
+                "IAM doesn't show role {} yet, though it exists; it is read again (if this lasts for minutes, look for a \
+                 role whose name differs in upper and lower case only)",
                 intent.arn().name()
             ),
         ),

@@ -285,7 +285,50 @@ fn a_refused_retain_lets_go_once_there_is_nothing_to_keep() {
 #[test]
 fn a_doubtful_delete_is_read_and_not_guessed() {
     let mut knowledge = present(100);
-    knowledge.note_doubt();
+    knowledge.note_doubt(seconds(100));
     assert_eq!(knowledge.state, RoleState::Unknown);
     expect_read(&then(Retention::Delete, &knowledge), Depth::Header);
+}
+
+#[test]
+fn what_was_found_foreign_while_the_object_lived_is_read_again_before_the_object_goes() {
+    let mut knowledge = read(foreign(&object()), None, 130);
+    knowledge.disputed_since = Some(seconds(100));
+    let at = |knowledge: &RoleKnowledge, now| next(Retention::Delete, knowledge, &[], &clock(now, now));
+    expect_read(&at(&knowledge, 200), Depth::Header);
+    // Somebody has put the tags back.
+    knowledge.note_read(Some((header(&object()), None)), seconds(200));
+    let plan = steps(at(&knowledge, 200));
+    assert!(plan.steps().any(|step| *step == Step::DeleteRole));
+}
+
+#[test]
+fn a_role_that_we_wrote_to_lately_is_looked_for_longer() {
+    let mut created = RoleKnowledge::default();
+    created.note_created(header(&object()), seconds(100));
+    let mut taken = RoleKnowledge::default();
+    taken.note_exists(seconds(100));
+    let mut doubtful = RoleKnowledge::default();
+    doubtful.note_doubt(seconds(100));
+    for mut knowledge in [created, taken, doubtful] {
+        let at = |knowledge: &RoleKnowledge, now| next(Retention::Delete, knowledge, &[], &clock(now, now));
+        knowledge.note_read(None, seconds(101));
+        assert_eq!(waits(at(&knowledge, 101)).1, 100 + 4 * WINDOW);
+        knowledge.disputed_since = Some(seconds(101));
+        knowledge.note_read(None, seconds(150));
+        waits(at(&knowledge, 150));
+        expect_read(&at(&knowledge, 220), Depth::Header);
+        knowledge.note_read(None, seconds(220));
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(show(&steps(at(&knowledge, 220))), @"RemoveFinalizer");
+        }
+    }
+}
+
+#[test]
+fn an_old_dispute_does_not_stand_for_the_first_of_two_reads() {
+    let mut knowledge = read(foreign(&object()), None, 50);
+    knowledge.disputed_since = Some(seconds(10));
+    knowledge.note_read(None, seconds(100));
+    assert_eq!(waits(then(Retention::Delete, &knowledge)).1, 130);
 }

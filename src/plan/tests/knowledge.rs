@@ -44,14 +44,14 @@ fn a_read_may_be_stale_for_a_window_after_our_write() {
 }
 
 #[test]
-fn a_name_that_is_taken_is_remembered_from_the_first_time_until_the_role_shows() {
+fn a_name_that_is_taken_is_remembered_from_the_last_refusal_until_the_role_shows() {
     let mut knowledge = RoleKnowledge::default();
     knowledge.note_exists(seconds(5));
     knowledge.note_exists(seconds(9));
-    assert_eq!(knowledge.exists_since, Some(seconds(5)));
+    assert_eq!(knowledge.exists_since, Some(seconds(9)));
     assert_eq!(knowledge.state, RoleState::Unknown);
     knowledge.note_read(None, seconds(10));
-    assert_eq!(knowledge.exists_since, Some(seconds(5)));
+    assert_eq!(knowledge.exists_since, Some(seconds(9)));
     assert_eq!(knowledge.state, RoleState::Absent);
     knowledge.note_read(Some((header(&intent(json!({}))), None)), seconds(11));
     assert_eq!(knowledge.exists_since, None);
@@ -60,7 +60,7 @@ fn a_name_that_is_taken_is_remembered_from_the_first_time_until_the_role_shows()
 #[test]
 fn a_doubtful_write_leaves_nothing_known() {
     let mut knowledge = known();
-    knowledge.note_doubt();
+    knowledge.note_doubt(seconds(100));
     assert_eq!(knowledge.state, RoleState::Unknown);
 }
 

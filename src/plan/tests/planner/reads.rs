@@ -88,6 +88,10 @@ fn a_name_that_is_taken_is_read_and_waited_for_two_minutes_without_a_second_crea
     knowledge.note_read(None, seconds(220));
     let plan = steps(next_at(&intent, &knowledge, 220, 220));
     assert!(plan.steps().any(|step| matches!(step, Step::CreateRole(_))));
+    // Refused again, it is waited for again: IAM that contradicts itself for ever isn't asked for ever.
+    knowledge.note_exists(seconds(220));
+    knowledge.note_read(None, seconds(221));
+    waits(next_at(&intent, &knowledge, 221, 221));
 }
 
 #[test]
@@ -170,7 +174,7 @@ fn binding_alone_needs_no_read() {
 fn nothing_known_of_a_placed_object_is_never_a_reason_to_create() {
     let intent = intent(json!({}));
     let mut knowledge = known_at(&intent, 100, |_| ());
-    knowledge.note_doubt();
+    knowledge.note_doubt(seconds(100));
     assert_eq!(knowledge.state, RoleState::Unknown);
     expect_read(&next(&intent, &knowledge), Depth::Full);
 }

@@ -1,0 +1,104 @@
+//! Who is woken by what.
+
+use std::cell::RefCell;
+
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::store;
+use serde_json::json;
+
+use super::*;
+use crate::api::MlServiceRoleClass;
+
+fn role(name: &str, uid: &str, service_account: &str) -> GuardedRole {
+    let role = json!({
+        "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRole",
+        "metadata": {"name": name, "namespace": "team-a", "uid": uid},
+        "spec": {"serviceAccounts": [{"name": service_account}]},
+    });
+    DeserializeGuard(Ok(serde_json::from_value(role).unwrap()))
+}
+
+fn class(name: &str) -> GuardedClass {
+    let mut class = MlServiceRoleClass::new(name, crate::api::MlServiceRoleClassSpec::default());
+    class.metadata.uid = Some(format!("uid-{name}"));
+    DeserializeGuard(Ok(class))
+}
+
+fn woken<K: Resource<DynamicType = ()>>(from: &mut UnboundedReceiver<ObjectRef<K>>) -> Vec<String> {
+    let mut names: Vec<String> = std::iter::from_fn(|| from.try_recv().ok())
+        .map(|key| key.name)
+        .collect();
+    names.sort();
+    names
+}
+
+fn list<K>(writer: &mut Writer<K>, items: Vec<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    writer.apply_watcher_event(&Event::Init);
+    for item in items {
+        writer.apply_watcher_event(&Event::InitApply(item));
+    }
+    writer.apply_watcher_event(&Event::InitDone);
+}
+
+#[test]
+fn after_a_new_list_every_role_is_looked_at() {
+    let (reader, mut writer) = store();
+    let (wake, mut from) = unbounded();
+    let lists = RefCell::new(0);
+    let touched = of_role(reader, wake, |role| {
+        assert!(role.is_none());
+        *lists.borrow_mut() += 1;
+    });
+    list(&mut writer, vec![role("a", "1", "x"), role("b", "2", "y")]);
+    touched(None);
+    assert_eq!(woken(&mut from), ["a", "b"]);
+    assert_eq!(*lists.borrow(), 1);
+}
+
+#[test]
+fn a_role_that_changes_is_looked_at_and_one_that_goes_makes_way_for_its_rivals() {
+    let (reader, mut writer) = store();
+    let (wake, mut from) = unbounded();
+    let went = RefCell::new(Vec::new());
+    let touched = of_role(reader, wake, |role| {
+        went.borrow_mut().push(role.and_then(ResourceExt::uid));
+    });
+    list(
+        &mut writer,
+        vec![role("a", "1", "x"), role("b", "2", "x"), role("c", "3", "y")],
+    );
+    touched(Some(&role("a", "1", "x")));
+    assert_eq!(woken(&mut from), ["a"]);
+    assert_eq!(went.take(), []);
+
+    // It never had our finalizer, so that no reconcile of its own wakes anybody.
+    writer.apply_watcher_event(&Event::Delete(role("a", "1", "x")));
+    touched(Some(&role("a", "1", "x")));
+    assert_eq!(woken(&mut from), ["b"]);
+    assert_eq!(went.take(), [Some("1".to_owned())]);
+
+    // Created again under its name: the other one went.
+    writer.apply_watcher_event(&Event::Apply(role("a", "4", "x")));
+    touched(Some(&role("a", "1", "x")));
+    assert_eq!(went.take(), [Some("1".to_owned())]);
+}
+
+#[test]
+fn a_class_that_only_a_new_list_shows_is_looked_at() {
+    let (reader, mut writer) = store();
+    let (wake, mut from) = unbounded();
+    let touched = classes(reader, wake);
+    list(&mut writer, vec![class("a")]);
+    touched(None);
+    assert_eq!(woken(&mut from), ["a"]);
+    list(&mut writer, vec![class("a"), class("b")]);
+    touched(None);
+    assert_eq!(woken(&mut from), ["a", "b"]);
+    writer.apply_watcher_event(&Event::Delete(class("b")));
+    touched(Some(&class("b")));
+    assert_eq!(woken(&mut from), ["b"]);
+}
