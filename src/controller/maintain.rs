@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 
-use super::context::Context;
+use super::context::{ClassUse, Context};
 use super::failure;
 use super::observe;
 use super::reconcile::{Conclusion, ConclusionFacts, Drive, drive, surroundings};
@@ -29,7 +29,7 @@ pub async fn maintain(
 ) -> Conclusion {
     let mut class_name = None;
     let prepared = prepare(context, record, &object, &mut class_name).await;
-    let (intent, session) = match prepared {
+    let (intent, session, _in_use) = match prepared {
         Ok(prepared) => prepared,
         Err(outcome) => {
             let facts = ConclusionFacts {
@@ -45,8 +45,6 @@ pub async fn maintain(
             };
         }
     };
-    // From here on the class may be about to be named by a placement.
-    let _in_use = context.use_class(&intent.placement.class);
     let arn = intent.arn().clone();
     let mut driven = drive(
         context,
@@ -108,7 +106,7 @@ async fn prepare(
     record: &Record,
     object: &MlServiceRole,
     class_name: &mut Option<String>,
-) -> Result<(RoleIntent, Arc<Session>), Outcome> {
+) -> Result<(RoleIntent, Arc<Session>, ClassUse), Outcome> {
     guard::check_supported(&object.spec).map_err(Outcome::Refused)?;
     let namespace_name = object.namespace().unwrap_or_default();
     let namespace = observe::namespace(context, &namespace_name).ok_or_else(|| {
@@ -122,6 +120,8 @@ async fn prepare(
     let class = select_class(object.spec.class_name.as_deref(), placed.as_ref(), &defaults)
         .map_err(Outcome::Refused)?;
     *class_name = Some(class.to_owned());
+    // From before it is looked at until the role is placed, so that it isn't let go in between.
+    let in_use = context.use_class(class);
     let (rules, issuers) = usable_class(context, class)?;
     let request = Request {
         namespace: &namespace.name,
@@ -145,7 +145,7 @@ async fn prepare(
         &session,
     )
     .map_err(Outcome::Refused)?;
-    Ok((intent, session))
+    Ok((intent, session, in_use))
 }
 
 fn intent(
@@ -244,7 +244,7 @@ pub fn account_ref(rules: &ClassRules) -> AccountRef {
 }
 
 /// The recorded placement.
-pub fn placement(object: &MlServiceRole) -> Result<Option<Placement>, Refusal> {
+pub fn placement(object: &impl ResourceExt) -> Result<Option<Placement>, Refusal> {
     object
         .annotations()
         .get(PLACEMENT_ANNOTATION)

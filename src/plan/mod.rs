@@ -11,6 +11,7 @@ mod placement;
 mod planner;
 mod resolve;
 mod step;
+mod tenure;
 
 #[cfg(test)]
 mod tests;
@@ -26,3 +27,4 @@ pub use resolve::{
     Account, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place, resolve,
 };
 pub use step::{BoundBy, ServiceAccountBinding, Step};
+pub use tenure::{Tenure, kept};

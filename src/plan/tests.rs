@@ -11,3 +11,4 @@ mod placement;
 mod planner;
 mod release;
 mod resolve;
+mod tenure;
