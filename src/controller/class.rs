@@ -47,7 +47,7 @@ pub async fn reconcile(class: Arc<GuardedClass>, context: Arc<Context>) -> Resul
             return Ok(Action::await_change());
         }
     };
-    let span = info_span!("class", name);
+    let span = info_span!("reconcile", class = name);
     let action = match one(class, &context).instrument(span).await {
         Ok(action) => action,
         Err(error) if error.is_gone() => Action::await_change(),

@@ -82,7 +82,7 @@ pub async fn run(
                         namespace = hands.namespace,
                         role = %hands.role,
                         step = step.action(),
-                        target = step.target(),
+                        on = step.target(),
                         "done"
                     );
                     run.done.push(step.action());
@@ -119,11 +119,11 @@ async fn carry_out(
     match on_cluster(step, hands, record, object, notices).await {
         Ok(()) => StepResult::Done,
         Err(error) if error.is_surprise() => {
-            info!(namespace = hands.namespace, step = step.action(), target = step.target(), %error, "outdated");
+            info!(namespace = hands.namespace, step = step.action(), on = step.target(), %error, "outdated");
             StepResult::Outdated(failure::of_cluster(&error, step))
         }
         Err(error) => {
-            warn!(namespace = hands.namespace, step = step.action(), target = step.target(), %error, "failed");
+            warn!(namespace = hands.namespace, step = step.action(), on = step.target(), %error, "failed");
             StepResult::Failed(failure::of_cluster(&error, step))
         }
     }
@@ -158,9 +158,7 @@ async fn on_cluster(
             let state = cluster
                 .bind_service_account(namespace, binding, uid, force_at.as_deref())
                 .await?;
-            if force_at.is_some() {
-                record.note_rebind(&binding.name, (hands.now)());
-            }
+            record.note_rebind(&binding.name, (hands.now)());
             record.service_account_written(&binding.name, Some(state), (hands.now)());
         }
         Step::UnbindServiceAccount {
@@ -294,7 +292,7 @@ fn failed(error: &AwsError, step: &Step, hands: &Hands<'_>, knowledge: &mut Role
         namespace = hands.namespace,
         role = %hands.role,
         step = step.action(),
-        target = step.target(),
+        on = step.target(),
         %error,
         "failed"
     );

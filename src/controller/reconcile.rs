@@ -74,7 +74,7 @@ pub async fn reconcile(object: Arc<GuardedRole>, context: Arc<Context>) -> Resul
             return Ok(Action::await_change());
         }
     };
-    let span = info_span!("reconcile", namespace, name);
+    let span = info_span!("reconcile", namespace, object = name);
     Ok(one(cached, &context).instrument(span).await)
 }
 

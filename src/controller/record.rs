@@ -142,7 +142,7 @@ impl Record {
         }
     }
 
-    /// Notes that our annotation had to be put back over somebody else's.
+    /// Notes that our annotation was written; it stays unless somebody else removes or rewrites it.
     pub fn note_rebind(&mut self, service_account: &str, now: Duration) {
         let times = self.rebinds.entry(service_account.to_owned()).or_default();
         times.retain(|time| now.saturating_sub(*time) < CONTEST_WINDOW);

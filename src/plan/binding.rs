@@ -177,19 +177,18 @@ fn judge(
                 bind(bound_by.is_some())
             }
         }
-        None | Some("") => bind(bound_by.is_some()),
-        Some(_) if by_us => match &sa.contested_by {
-            None => bind(true),
+        gone_or_ours if by_us || gone_or_ours.is_none_or(str::is_empty) => match &sa.contested_by {
+            None => bind(bound_by.is_some()),
             Some(manager) => Judgement::Problem(Refusal::passing(
                 reasons::ANNOTATION_CONTESTED,
                 format!(
-                    "{manager} keeps writing another value to the annotation {ROLE_ARN_ANNOTATION} of ServiceAccount \
-                     {name:?}; remove the annotation from what {manager} applies, or take the ServiceAccount off this \
-                     object (it is written again now and then)"
+                    "{manager} keeps removing or rewriting the annotation {ROLE_ARN_ANNOTATION} of ServiceAccount \
+                     {name:?}; take the ServiceAccount's annotations out of what {manager} applies, or take the \
+                     ServiceAccount off this object (it is written again now and then)"
                 ),
             )),
         },
-        Some(_) => Judgement::Problem(Refusal::new(
+        _ => Judgement::Problem(Refusal::new(
             reasons::SERVICE_ACCOUNT_CONFLICT,
             format!(
                 "ServiceAccount {name:?} carries another role's ARN in the annotation {ROLE_ARN_ANNOTATION}, which this \

@@ -252,7 +252,7 @@ fn is_in_sync(world: &World<'_>) -> Result<(), String> {
         ("tags", folded(&role.tags) == folded(&intent.tags)),
     ] {
         if !holds {
-            return Err(format!("{what} aren't as wanted"));
+            return Err(format!("not as wanted: {what}"));
         }
     }
     let found = world.visible();

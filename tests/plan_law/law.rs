@@ -21,7 +21,6 @@ pub struct Tally {
     cuts: usize,
     synced: usize,
     created: usize,
-    already_right: usize,
     released: usize,
     blocked: usize,
 }
@@ -32,7 +31,6 @@ impl Tally {
         self.cuts += other.cuts;
         self.synced += other.synced;
         self.created += other.created;
-        self.already_right += other.already_right;
         self.released += other.released;
         self.blocked += other.blocked;
     }
@@ -109,7 +107,6 @@ async fn check_case(case: &Case, dice: &mut Dice) -> Tally {
         cuts: steps.saturating_sub(1),
         synced: usize::from(expected == Expected::AtRest),
         created: usize::from(expected == Expected::AtRest && absent),
-        already_right: usize::from(expected == Expected::AtRest && steps == 0),
         released: usize::from(expected == Expected::Released),
         blocked: usize::from(expected == Expected::Blocked),
     }

@@ -31,6 +31,8 @@ pub enum Memory {
     Accurate,
     /// The role as it should be, from so long ago that it is time to look again.
     Old,
+    /// A role that needs a repair, though another one than the role in fact does.
+    Wrong,
 }
 
 /// What a case finds.
@@ -85,7 +87,13 @@ pub fn observed(dice: &mut Dice, desired: &Desired) -> Observed {
         .collect();
     Observed {
         placed: desired.departure.is_some() || !dice.one_in(3),
-        memory: *dice.pick(&[Memory::Nothing, Memory::Nothing, Memory::Accurate, Memory::Old]),
+        memory: *dice.pick(&[
+            Memory::Nothing,
+            Memory::Nothing,
+            Memory::Accurate,
+            Memory::Old,
+            Memory::Wrong,
+        ]),
         rewrites: dice.one_in(10),
         delayed_reads: if dice.one_in(4) { 1 + dice.roll(2) } else { 0 },
         role,

@@ -157,7 +157,7 @@ impl<'a> World<'a> {
                 });
                 (read, DRIFT - Duration::from_secs(1))
             }
-            Memory::Old => {
+            memory @ (Memory::Old | Memory::Wrong) => {
                 let wanted = intent.new_role();
                 let header = RoleHeader {
                     arn: wanted.arn,
@@ -175,7 +175,17 @@ impl<'a> World<'a> {
                         .collect(),
                     attached: intent.attached.clone(),
                 };
-                (Some((header, Some(content))), Duration::ZERO)
+                match memory {
+                    Memory::Wrong => {
+                        let description = "as remembered".to_owned();
+                        let header = RoleHeader {
+                            description,
+                            ..header
+                        };
+                        (Some((header, Some(content))), DRIFT - Duration::from_secs(1))
+                    }
+                    _ => (Some((header, Some(content))), Duration::ZERO),
+                }
             }
         };
         let knowledge = record.knowledge_mut(name);

@@ -1,3 +1,5 @@
+//! Merging conditions into a status: transition times, bounds, clean messages.
+
 use super::*;
 
 const THEN: &str = "2026-01-01T00:00:00Z";

@@ -1,3 +1,5 @@
+//! Classes of AWS errors by code, and messages without anything volatile.
+
 use super::*;
 use proptest::prelude::*;
 

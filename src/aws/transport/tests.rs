@@ -1,3 +1,5 @@
+//! Time limits and attempts of requests to AWS.
+
 use super::*;
 
 const ROLE: &str =

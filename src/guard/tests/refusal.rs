@@ -1,3 +1,5 @@
+//! Refusals, alone and joined.
+
 use crate::guard::Refusal;
 
 #[test]

@@ -1,3 +1,5 @@
+//! ARNs, accounts, partitions and issuers: what is taken and what is refused.
+
 use super::*;
 use proptest::prelude::*;
 

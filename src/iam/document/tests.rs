@@ -1,3 +1,5 @@
+//! Policy documents, with generators of random ones that other tests use too.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

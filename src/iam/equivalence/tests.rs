@@ -1,3 +1,5 @@
+//! Documents that mean the same, and those that only look alike.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Role names and paths, given and derived.
+
 use super::*;
 use proptest::prelude::*;
 

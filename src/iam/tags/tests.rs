@@ -1,3 +1,5 @@
+//! Tag keys and values as IAM takes them.
+
 use proptest::prelude::*;
 
 use super::*;

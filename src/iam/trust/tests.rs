@@ -1,3 +1,5 @@
+//! Trust documents in all partitions, for issuers, ServiceAccounts and services.
+
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 use proptest::sample::select;

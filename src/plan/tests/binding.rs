@@ -194,17 +194,22 @@ fn an_annotation_that_another_manager_keeps_writing_is_not_fought_over() {
     sa.contested_by = Some("argocd".to_owned());
     // As long as it is right, there is nothing to say.
     is_bound(&judge(&intent, std::slice::from_ref(&sa), &[]));
-    sa.annotations
+    let (mut rewritten, mut removed) = (sa.clone(), sa);
+    rewritten
+        .annotations
         .insert(ROLE_ARN_ANNOTATION.to_owned(), OTHER_ARN.to_owned());
-    let message = problem(judge(&intent, &[sa], &[]), "AnnotationContested", false);
-    for part in [
-        "argocd keeps writing",
-        "from what argocd applies",
-        "or take the ServiceAccount off",
-    ] {
-        assert!(message.contains(part), "{message}");
+    removed.annotations.clear();
+    for sa in [rewritten, removed] {
+        let message = problem(judge(&intent, &[sa], &[]), "AnnotationContested", false);
+        for part in [
+            "argocd keeps removing or rewriting",
+            "out of what argocd applies",
+            "or take the ServiceAccount off",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert!(!message.contains(OTHER_ARN), "{message}");
     }
-    assert!(!message.contains(OTHER_ARN), "{message}");
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! What IAM itself would refuse, named by its place.
+
 use super::*;
 
 fn checked(value: &Value, kind: Kind) -> Result<(), String> {

@@ -1,3 +1,5 @@
+//! Reading documents: what is tolerated, and what is refused with its place.
+
 use super::*;
 
 fn error(text: &str) -> String {

@@ -1,3 +1,5 @@
+//! The way from one trust policy to the next, and who is trusted meanwhile.
+
 use super::*;
 use crate::iam::document::tests::{Dice, any_document, reworded};
 
