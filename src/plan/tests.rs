@@ -3,6 +3,7 @@
 
 mod binding;
 mod departure;
+mod drift;
 mod fixtures;
 mod knowledge;
 mod outcome;
