@@ -67,15 +67,15 @@ impl Start {
     }
 
     fn foreign_roles(&self, world: &World<'_>, found: &mut Vec<String>) {
-        let name = world.case.arn().name().to_string();
-        let mut now = world.iam.snapshot();
-        let mut then = self.roles.clone();
-        if world.case.observed.ours {
-            now.remove(&name);
-            then.remove(&name);
-        }
-        if now != then {
-            found.push("a role that isn't ours was changed".to_owned());
+        let ours = world.case.arn().name().as_str();
+        let foreign = self
+            .roles
+            .iter()
+            .filter(|(name, _)| !world.case.observed.ours || *name != ours);
+        for (name, then) in foreign {
+            if world.iam.role(name).as_ref() != Some(then) {
+                found.push(format!("role {name}, which isn't ours, was changed"));
+            }
         }
     }
 

@@ -88,12 +88,12 @@ async fn check_case(case: &Case, dice: &mut Dice) -> Tally {
     let steps = whole.steps;
     for after in 1..steps {
         // Mostly by a process that begins anew, else by one that goes on.
-        let (mut world, record) = match dice.one_in(3) {
+        let (mut world, record) = match dice.one_in(4) {
             false => (whole.cuts[after].fork(), Record::default()),
             true => cut(case, after).await,
         };
         // Where the rest of the plan is planned again, the rest of the run is the one that was seen.
-        if let Some(plan) = whole.plan.as_ref().filter(|_| !dice.one_in(8)) {
+        if let Some(plan) = whole.plan.as_ref().filter(|_| !dice.one_in(16)) {
             world.spare(&plan[after..]);
         }
         go_on(start, &world, record, expected).await;
