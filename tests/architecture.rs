@@ -1,6 +1,8 @@
 //! The shape of the house: decisions are made without IO, dependencies point one way, and no file grows beyond
 //! what a reader takes in.
 
+#![allow(clippy::unwrap_used)] // All of this is test code.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -17,12 +17,14 @@ use super::context::{Context, GuardedClass, GuardedRole};
 use super::failure;
 use super::maintain::{account_ref, placement};
 use crate::api::condition::{self, reasons, types};
-use crate::api::{CLASS_FINALIZER, FIELD_MANAGER, MlServiceRoleClass, MlServiceRoleClassStatus};
+use crate::api::{
+    CLASS_FINALIZER, FIELD_MANAGER, MlServiceRoleClass, MlServiceRoleClassStatus, ROLE_FINALIZER,
+};
 use crate::aws::{ErrorClass, Session};
 use crate::cluster::{ClusterError, Event};
 use crate::guard::{self, ClassRules, Refusal};
 use crate::iam::arn::{Issuer, OidcProviderArn};
-use crate::plan::class_conditions;
+use crate::plan::{Tenure, class_conditions, kept};
 
 /// A class whose account is as it says is looked at again after this long.
 const RECHECK: Duration = Duration::from_secs(600);
@@ -94,15 +96,18 @@ async fn let_go(class: &MlServiceRoleClass, context: &Arc<Context>) -> Result<Ac
     // Asked of the API server, not of the cache: a placement written a moment ago counts.
     let roles: Api<GuardedRole> = Api::all(context.client.clone());
     let listed = roles.list(&ListParams::default()).await?;
-    let names_us = |role: &GuardedRole| match &role.0 {
-        Ok(role) => match placement(role) {
-            Ok(placement) => placement.is_some_and(|placement| placement.class == name),
-            Err(_) => true,
-        },
-        Err(_) => true,
-    };
-    if context.is_class_in_use(&name) || listed.items.iter().any(names_us) {
-        debug!("the class is being deleted, and placements name it");
+    let tenures: Vec<Tenure> = listed.items.iter().map(tenure).collect();
+    if let Some(why) = kept(&name, &tenures) {
+        let mut status = class.status.clone().unwrap_or_default();
+        let generation = class.metadata.generation;
+        let conditions = class_conditions(Err(why), Ok(()));
+        status.conditions = condition::merge(&status.conditions, &conditions, generation, Timestamp::now());
+        status.observed_generation = generation;
+        publish(class, status, context).await?;
+        return Ok(Action::requeue(RECHECK_DELETING));
+    }
+    if context.is_class_in_use(&name) {
+        debug!("the class is being deleted, and a reconcile may be about to place a role by it");
         return Ok(Action::requeue(RECHECK_DELETING));
     }
     let finalizers = class
@@ -113,6 +118,18 @@ async fn let_go(class: &MlServiceRoleClass, context: &Arc<Context>) -> Result<Ac
         .collect();
     set_finalizers(class, finalizers, context).await?;
     Ok(Action::await_change())
+}
+
+fn tenure(role: &GuardedRole) -> Tenure {
+    Tenure {
+        object: format!("{}/{}", role.namespace().unwrap_or_default(), role.name_any()),
+        class_name: match &role.0 {
+            Ok(role) => Ok(role.spec.class_name.clone()),
+            Err(_) => Err(()),
+        },
+        placement: placement(role).transpose(),
+        has_finalizer: role.finalizers().iter().any(|f| f == ROLE_FINALIZER),
+    }
 }
 
 async fn set_finalizers(

@@ -102,12 +102,15 @@ async fn leave(
             return Drive::ended(Outcome::ClassNotReady(refusal));
         }
     };
-    let Some(namespace) = observe::namespace(context, &object.namespace().unwrap_or_default()) else {
+    let Some(mut namespace) = observe::namespace(context, &object.namespace().unwrap_or_default()) else {
         return Drive::ended(Outcome::Waiting(Refusal::passing(
             reasons::WAITING,
             "the namespace of this object isn't known to the operator yet",
         )));
     };
+    if let Some(uid) = &record.namespace_uid {
+        namespace.uid.clone_from(uid);
+    }
     let targets = match targets(context, object, recorded, &class, &session, &namespace) {
         Ok(targets) => targets,
         Err(refusal) => return Drive::ended(Outcome::Blocked(refusal)),

@@ -55,7 +55,7 @@ pub struct Run {
     /// Whether the object was let go.
     pub released: bool,
     /// Steps carried out.
-    pub done: Vec<&'static str>,
+    pub done: Vec<Step>,
     /// Things worth an Event.
     pub notices: Vec<Notice>,
 }
@@ -85,7 +85,7 @@ pub async fn run(
                         on = step.target(),
                         "done"
                     );
-                    run.done.push(step.action());
+                    run.done.push(step.clone());
                     run.released |= matches!(step, Step::RemoveFinalizer);
                 }
                 StepResult::AlreadySo => {}

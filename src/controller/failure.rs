@@ -41,6 +41,14 @@ pub fn of_aws(error: &AwsError, role: &RoleName, target: &str) -> Failure {
                 error.code, error.message
             ),
         ),
+        ErrorClass::Denied if !denies_the_action(error) => Refusal::new(
+            reasons::ACCESS_DENIED,
+            format!(
+                "AWS refuses the operator's own credentials ({operation}: {}), so nothing can be done on role {role}; ask the \
+                 platform admin to correct them (the operator's log has AWS's own words)",
+                error.code
+            ),
+        ),
         ErrorClass::Denied => Refusal::new(
             reasons::ACCESS_DENIED,
             format!(
@@ -60,6 +68,14 @@ pub fn of_aws(error: &AwsError, role: &RoleName, target: &str) -> Failure {
         refusal,
         service_account: None,
     }
+}
+
+/// Whether it is the action on the role that is denied. Credentials that expired, or a role of the class that can't
+/// be assumed any more, deny every action, and are found out at any call.
+fn denies_the_action(error: &AwsError) -> bool {
+    let code = error.code.strip_suffix("Exception").unwrap_or(&error.code);
+    matches!(code, "AccessDenied" | "UnauthorizedOperation" | "NotAuthorized")
+        && !error.operation.starts_with("AssumeRole")
 }
 
 /// A request to the Kubernetes API failed.
@@ -137,5 +153,45 @@ pub fn of_session_for_class(error: &SessionError) -> Refusal {
                 e.code
             ),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(operation: &'static str, code: &str) -> String {
+        let error = AwsError {
+            class: ErrorClass::Denied,
+            operation,
+            code: code.to_owned(),
+            message: "User: arn:aws:sts::1:assumed-role/secret is not authorized".to_owned(),
+            ambiguous: false,
+        };
+        let failure = of_aws(&error, &"trainer".parse().unwrap(), "");
+        assert_eq!(failure.refusal.reason, reasons::ACCESS_DENIED);
+        assert!(!failure.refusal.message.contains("secret"));
+        failure.refusal.message
+    }
+
+    #[test]
+    fn a_denial_names_the_action_and_the_role() {
+        let message = told("TagRole", "AccessDenied");
+        assert!(message.contains("iam:TagRole on role trainer"), "{message}");
+    }
+
+    #[test]
+    fn bad_credentials_are_not_told_as_a_missing_permission() {
+        for (operation, code) in [
+            ("AssumeRole", "AccessDenied"),
+            ("TagRole", "ExpiredToken"),
+            ("TagRole", "CredentialsUnavailable"),
+            ("TagRole", "InvalidClientTokenId"),
+        ] {
+            let message = told(operation, code);
+            assert!(message.contains("own credentials"), "{message}");
+            assert!(message.contains(operation) && message.contains(code), "{message}");
+            assert!(!message.contains("iam:"), "{message}");
+        }
     }
 }

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 
-use super::context::Context;
+use super::context::{ClassUse, Context};
 use super::failure;
 use super::observe;
 use super::reconcile::{Conclusion, ConclusionFacts, Drive, drive, surroundings};
-use super::record::Record;
+use super::record::{Record, Synced};
 use crate::api::condition::reasons;
 use crate::api::{CLASS_FINALIZER, MlServiceRole, PLACEMENT_ANNOTATION, ROLE_FINALIZER};
 use crate::aws::{AccountRef, AssumeRole, Session};
 use crate::guard::{self, ClassRules, Refusal, Request};
 use crate::iam::arn::Issuer;
 use crate::plan::{
-    Account, NamespaceState, Notice, Outcome, Placement, Resolution, RoleIntent, bind, placement_in_force,
-    plan, resolve, select_class,
+    Account, BindingVerdict, NamespaceState, Outcome, Placement, Resolution, RoleIntent, bind,
+    drift_repaired, placement_in_force, plan, resolve, select_class,
 };
 
 /// Reconciles an object that isn't being deleted.
@@ -29,7 +29,7 @@ pub async fn maintain(
 ) -> Conclusion {
     let mut class_name = None;
     let prepared = prepare(context, record, &object, &mut class_name).await;
-    let (intent, session) = match prepared {
+    let (intent, session, _in_use) = match prepared {
         Ok(prepared) => prepared,
         Err(outcome) => {
             let facts = ConclusionFacts {
@@ -45,8 +45,6 @@ pub async fn maintain(
             };
         }
     };
-    // From here on the class may be about to be named by a placement.
-    let _in_use = context.use_class(&intent.placement.class);
     let arn = intent.arn().clone();
     let mut driven = drive(
         context,
@@ -61,9 +59,16 @@ pub async fn maintain(
     if has_finalizer(&object) {
         record.placed = Some(intent.placement.clone());
     }
-    note_drift(record, &object, &mut driven, context.now());
     let around = observe::neighbourhood(context, record, &object, context.now()).await;
     let (bindings, _) = bind(&intent, surroundings(&around));
+    note_drift(
+        context,
+        record,
+        &object,
+        &intent.placement.class,
+        &bindings,
+        &mut driven,
+    );
     let ours = matches!(driven.outcome, Outcome::Synced | Outcome::Failed(_));
     let knowledge = Some(record.knowledge(arn.name())).filter(|known| ours && known.was_ours);
     Conclusion {
@@ -78,50 +83,66 @@ pub async fn maintain(
     }
 }
 
-/// Steps on an object that was in sync for this generation already mend something that somebody else did.
-fn note_drift(record: &mut Record, object: &MlServiceRole, driven: &mut Drive, now: Duration) {
+/// Steps on an object that was in sync for this spec and class already mend something that somebody else did.
+fn note_drift(
+    context: &Context,
+    record: &mut Record,
+    object: &MlServiceRole,
+    class: &str,
+    bindings: &[BindingVerdict],
+    driven: &mut Drive,
+) {
     if driven.outcome != Outcome::Synced {
         return;
     }
-    let generation = object.metadata.generation;
-    if record.synced_generation == generation && !driven.done.is_empty() {
-        let mut steps = driven.done.clone();
-        steps.dedup();
-        let message = format!(
-            "something was changed by somebody else and was put back: {}",
-            steps.join(", ")
-        );
-        if record.is_news(&message, now) {
-            driven.notices.push(Notice {
-                reason: "DriftRepaired",
-                message,
-                warning: true,
-            });
-        }
+    let bound = bindings.iter().filter(|b| b.bound).map(|b| b.name.clone());
+    let synced = Synced {
+        generation: object.metadata.generation,
+        class: class_version(context, class),
+        bound: bound.collect(),
+    };
+    let before = record.synced.replace(synced.clone()).unwrap_or_default();
+    let same = before.generation == synced.generation && before.class == synced.class;
+    let Some(notice) = drift_repaired(&driven.done, &before.bound).filter(|_| same) else {
+        return;
+    };
+    if record.is_news(&notice.message, context.now()) {
+        driven.notices.push(notice);
     }
-    record.synced_generation = generation;
+}
+
+fn class_version(context: &Context, name: &str) -> String {
+    let class = observe::class(context, name).and_then(Result::ok);
+    let version = class.map(|class| {
+        let issuers = class.status.map(|status| status.issuers);
+        (class.metadata.uid, class.metadata.generation, issuers)
+    });
+    format!("{version:?}")
 }
 
 /// From the object to what its role must be, or how the reconcile ends.
 async fn prepare(
     context: &Arc<Context>,
-    record: &Record,
+    record: &mut Record,
     object: &MlServiceRole,
     class_name: &mut Option<String>,
-) -> Result<(RoleIntent, Arc<Session>), Outcome> {
+) -> Result<(RoleIntent, Arc<Session>, ClassUse), Outcome> {
     guard::check_supported(&object.spec).map_err(Outcome::Refused)?;
     let namespace_name = object.namespace().unwrap_or_default();
-    let namespace = observe::namespace(context, &namespace_name).ok_or_else(|| {
+    let not_known = || {
         Outcome::ClassNotReady(Refusal::passing(
             reasons::WAITING,
             format!("namespace {namespace_name:?} isn't known to the operator yet"),
         ))
-    })?;
+    };
+    let namespace = observe::namespace(context, &namespace_name).ok_or_else(not_known)?;
     let placed = placement_in_force(placement(object), record.placed.as_ref()).map_err(Outcome::Refused)?;
     let defaults = observe::default_classes(context);
     let class = select_class(object.spec.class_name.as_deref(), placed.as_ref(), &defaults)
         .map_err(Outcome::Refused)?;
     *class_name = Some(class.to_owned());
+    // From before it is looked at until the role is placed, so that it isn't let go in between.
+    let in_use = context.use_class(class);
     let (rules, issuers) = usable_class(context, class)?;
     let request = Request {
         namespace: &namespace.name,
@@ -145,7 +166,24 @@ async fn prepare(
         &session,
     )
     .map_err(Outcome::Refused)?;
-    Ok((intent, session))
+    // Labels and uid of a former namespace must not decide what an object of the present one gets.
+    if record.namespace_uid.is_none() && !has_finalizer(object) {
+        record.namespace_uid = observe::namespace_uid(context, &namespace_name)
+            .await
+            .map_err(|error| {
+                Outcome::ClassNotReady(Refusal::passing(
+                    reasons::KUBERNETES_API_ERROR,
+                    format!("failed to read namespace {namespace_name:?}: {error}"),
+                ))
+            })?;
+        if record.namespace_uid.is_none() {
+            return Err(not_known());
+        }
+    }
+    match &record.namespace_uid {
+        Some(uid) if *uid != namespace.uid => Err(not_known()),
+        _ => Ok((intent, session, in_use)),
+    }
 }
 
 fn intent(
@@ -244,7 +282,7 @@ pub fn account_ref(rules: &ClassRules) -> AccountRef {
 }
 
 /// The recorded placement.
-pub fn placement(object: &MlServiceRole) -> Result<Option<Placement>, Refusal> {
+pub fn placement(object: &impl ResourceExt) -> Result<Option<Placement>, Refusal> {
     object
         .annotations()
         .get(PLACEMENT_ANNOTATION)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use tracing::warn;
@@ -11,7 +11,7 @@ use super::context::{Context, GuardedClass};
 use super::record::Record;
 use crate::api::{BOUND_BY_ANNOTATION, DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass};
 use crate::aws::{AwsError, IamApi};
-use crate::cluster::{role_arn_managers, service_account_state};
+use crate::cluster::{ClusterError, role_arn_managers, service_account_state};
 use crate::iam::name::RoleName;
 use crate::plan::{Depth, NamespaceState, Rival, RoleKnowledge, ServiceAccountState};
 
@@ -35,6 +35,14 @@ pub fn namespace(context: &Context, name: &str) -> Option<NamespaceState> {
         uid: found.uid()?,
         labels: found.labels().clone(),
     })
+}
+
+/// The uid of a namespace, from the API server: where a namespace was created anew, its watch may tell that later
+/// than another tells of an object in it.
+pub async fn namespace_uid(context: &Context, name: &str) -> Result<Option<String>, ClusterError> {
+    let namespaces: Api<Namespace> = Api::all(context.client.clone());
+    let found = namespaces.get_metadata_opt(name).await?;
+    Ok(found.and_then(|namespace| namespace.uid()))
 }
 
 /// A class, from the cache; `Err` is one that can't be read.

@@ -20,7 +20,7 @@ use crate::api::{MlServiceRole, ROLE_FINALIZER};
 use crate::aws::IamApi;
 use crate::guard::Refusal;
 use crate::iam::arn::RoleArn;
-use crate::plan::{Clock, Failure, Next, Notice, Outcome, RoleKnowledge, RoleState, Surroundings};
+use crate::plan::{Clock, Failure, Next, Notice, Outcome, RoleKnowledge, RoleState, Step, Surroundings};
 
 /// A plan that surprises more often than this is left for a later reconcile.
 const MAX_ROUNDS: usize = 8;
@@ -40,7 +40,7 @@ pub struct Drive {
     /// Things worth an Event.
     pub notices: Vec<Notice>,
     /// Steps carried out.
-    pub done: Vec<&'static str>,
+    pub done: Vec<Step>,
     /// Whether the object was let go.
     pub released: bool,
     /// A write came too late.

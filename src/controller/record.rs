@@ -41,8 +41,21 @@ pub struct Record {
     /// Where the role was placed, where spec and class agreed. The annotation can be changed by whoever may write
     /// the object; this can't.
     pub placed: Option<Placement>,
-    /// The generation that was last in sync, to tell drift from a change of the spec.
-    pub synced_generation: Option<i64>,
+    /// What was last in sync, to tell drift from a change of spec or class.
+    pub synced: Option<Synced>,
+    /// Uid of the object's namespace, once the API server was asked: the cache may still show a former one.
+    pub namespace_uid: Option<String>,
+}
+
+/// What was in sync.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Synced {
+    /// Generation of the object.
+    pub generation: Option<i64>,
+    /// Uid and generation of its class, and the issuers in force.
+    pub class: String,
+    /// ServiceAccounts that carried the role's ARN.
+    pub bound: BTreeSet<String>,
 }
 
 /// A pause after a failure.

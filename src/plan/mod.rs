@@ -4,6 +4,7 @@
 
 mod binding;
 mod departure;
+mod drift;
 mod knowledge;
 mod outcome;
 mod ownership;
@@ -11,12 +12,14 @@ mod placement;
 mod planner;
 mod resolve;
 mod step;
+mod tenure;
 
 #[cfg(test)]
 mod tests;
 
 pub use binding::{BindingVerdict, Rival, ServiceAccountState, Surroundings, bind, may_delete};
 pub use departure::{Departure, Retention, plan_departure, release_all};
+pub use drift::drift_repaired;
 pub use knowledge::{Clock, RoleKnowledge, RoleState};
 pub use outcome::{Failure, Outcome, Report, class_conditions, conditions};
 pub use ownership::{Owner, Ownership, judge as judge_ownership};
@@ -26,3 +29,4 @@ pub use resolve::{
     Account, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place, resolve,
 };
 pub use step::{BoundBy, ServiceAccountBinding, Step};
+pub use tenure::{Tenure, kept};

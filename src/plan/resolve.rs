@@ -157,7 +157,8 @@ pub fn resolve(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
             reasons::PLACEMENT_CHANGED,
             format!(
                 "the role was placed at {} by class {:?} (annotation mlservicerole.io/placement), but cluster name, class \
-                 and spec now say {} by class {:?}; put back what was changed, or create another MlServiceRole",
+                 and spec now say {} by class {:?}; put back what was changed, or create another MlServiceRole (if this \
+                 object was copied from another one together with that annotation, remove the annotation)",
                 placed.role_arn, placed.class, placement.role_arn, placement.class
             ),
         ));

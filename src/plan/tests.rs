@@ -3,6 +3,7 @@
 
 mod binding;
 mod departure;
+mod drift;
 mod fixtures;
 mod knowledge;
 mod outcome;
@@ -11,3 +12,4 @@ mod placement;
 mod planner;
 mod release;
 mod resolve;
+mod tenure;

@@ -1,0 +1,64 @@
+//! Which objects keep a class that is being deleted: those whose role could no longer be reached without it.
+
+use super::Placement;
+use crate::api::condition::reasons;
+use crate::guard::Refusal;
+
+/// So many objects are named where a class is kept.
+const NAMED: usize = 5;
+
+/// What an object says of its class. All of it can be written by whoever may write the object.
+#[derive(Clone, Debug)]
+pub struct Tenure {
+    /// `namespace/name` of the object.
+    pub object: String,
+    /// The class that it names; `Err` is an object that can't be read.
+    pub class_name: Result<Option<String>, ()>,
+    /// Its placement, where it has one; `Err` is one that can't be read.
+    pub placement: Option<Result<Placement, Refusal>>,
+    /// Whether it carries our finalizer, so that it may have a role.
+    pub has_finalizer: bool,
+}
+
+impl Tenure {
+    /// Whether the object may have a role that is reached through this class.
+    fn keeps(&self, class: &str) -> bool {
+        if let Some(Ok(placement)) = &self.placement
+            && placement.class == class
+        {
+            return true;
+        }
+        let placed_elsewhere = matches!(&self.placement, Some(Ok(_)));
+        let may_mean_it = match &self.class_name {
+            Ok(Some(named)) => named == class,
+            Ok(None) | Err(()) => !placed_elsewhere,
+        };
+        self.has_finalizer && may_mean_it
+    }
+}
+
+/// Why a class that is being deleted stays; none where nothing keeps it.
+pub fn kept(class: &str, tenures: &[Tenure]) -> Option<Refusal> {
+    let mut keepers: Vec<&str> = tenures
+        .iter()
+        .filter(|tenure| tenure.keeps(class))
+        .map(|tenure| tenure.object.as_str())
+        .collect();
+    if keepers.is_empty() {
+        return None;
+    }
+    keepers.sort_unstable();
+    let more = match keepers.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    keepers.truncate(NAMED);
+    Some(Refusal::new(
+        reasons::CLASS_TERMINATING,
+        format!(
+            "class {class:?} is being deleted, but stays until no MlServiceRole needs it to reach its role: delete {}{more}; \
+             until then it serves only deletions",
+            keepers.join(", ")
+        ),
+    ))
+}
