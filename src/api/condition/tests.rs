@@ -1,5 +1,3 @@
-//! Merging conditions into a status: when times move, and what a message may hold.
-
 //! Merging conditions into a status: transition times, bounds, clean messages.
 
 use super::*;

@@ -1,5 +1,3 @@
-//! Refusals, alone and together.
-
 //! Refusals, alone and joined.
 
 use crate::guard::Refusal;
