@@ -10,6 +10,7 @@
 
 mod support;
 
+mod attacks;
 mod classes;
 mod creation;
 mod defaults;
@@ -70,6 +71,7 @@ fn parallel() -> Vec<Trial> {
         refusals::trials(),
         states::trials(),
         faults::trials(),
+        attacks::trials(),
     ]
     .into_iter()
     .flatten()
