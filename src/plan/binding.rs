@@ -256,11 +256,11 @@ pub fn release(
         let somebody_elses = bound_by.as_ref().is_some_and(|by| {
             *by != us && (by.name != us.name || around.rivals.iter().any(|rival| rival.uid == by.uid))
         });
-        let role_arn = sa.annotation(ROLE_ARN_ANNOTATION);
-        let points_at_role = arn.is_some() && role_arn == arn.as_deref();
-        if somebody_elses || (bound_by.is_none() && !points_at_role) {
+        if somebody_elses || bound_by.is_none() {
             continue;
         }
+        let role_arn = sa.annotation(ROLE_ARN_ANNOTATION);
+        let points_at_role = arn.is_some() && role_arn == arn.as_deref();
         let mut annotations = BTreeMap::new();
         let mut take = |key: &str| {
             if let Some(value) = sa.annotation(key) {
@@ -271,9 +271,7 @@ pub fn release(
         take(CREATED_BY_ANNOTATION);
         if points_at_role && !retain {
             take(ROLE_ARN_ANNOTATION);
-            if bound_by.is_some() {
-                take(AUDIENCE_ANNOTATION);
-            }
+            take(AUDIENCE_ANNOTATION);
         }
         let created_by_us = sa.marker(CREATED_BY_ANNOTATION).is_some_and(|by| by == us);
         let (name, uid) = (sa.name.clone(), sa.uid.clone());
@@ -292,6 +290,24 @@ pub fn release(
         }
     }
     steps
+}
+
+/// Steps that take the ARN of a role that is about to be deleted off ServiceAccounts that nobody has marked: no pod
+/// may start with a role that isn't there. Only where the role is known to be this object's; a foreign role's ARN
+/// is not ours to take away.
+pub fn unpoint(arn: &RoleArn, around: Surroundings<'_>) -> Vec<Step> {
+    let arn = arn.to_string();
+    around
+        .service_accounts
+        .iter()
+        .filter(|sa| !sa.deleting && sa.marker(BOUND_BY_ANNOTATION).is_none())
+        .filter(|sa| sa.annotation(ROLE_ARN_ANNOTATION) == Some(arn.as_str()))
+        .map(|sa| Step::UnbindServiceAccount {
+            name: sa.name.clone(),
+            uid: sa.uid.clone(),
+            annotations: BTreeMap::from([(ROLE_ARN_ANNOTATION.to_owned(), arn.clone())]),
+        })
+        .collect()
 }
 
 /// Whether a ServiceAccount that carries our `created-by` may be deleted, from a live read: its field managers

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::binding::{Surroundings, release};
+use super::binding::{Surroundings, release, unpoint};
 use super::knowledge::{Clock, RoleKnowledge, RoleState};
 use super::ownership::{Ownership, judge};
 use super::planner::{Depth, Next, Notice, Plan, WINDOWS_UNTIL_READABLE, confirm};
@@ -149,6 +149,7 @@ pub fn plan_departure(
             plan.notices.push(retained(role_arn));
         }
         Retention::Delete => {
+            plan.stage(unpoint(role_arn, around));
             // Taking away what isn't there is harmless: what should be there is tried where nothing is known, and
             // a DeleteConflict brings a full read.
             let (attached, inline): (BTreeSet<_>, BTreeSet<_>) = match content {

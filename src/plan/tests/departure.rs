@@ -332,3 +332,33 @@ fn an_old_dispute_does_not_stand_for_the_first_of_two_reads() {
     knowledge.note_read(None, seconds(100));
     assert_eq!(waits(then(Retention::Delete, &knowledge)).1, 130);
 }
+
+#[test]
+fn an_unmarked_annotation_goes_with_our_role_and_stays_with_a_foreign_one() {
+    let arn = object().arn().to_string();
+    let sa = service_account("a", &[("eks.amazonaws.com/role-arn", &arn)]);
+    let with = |knowledge: &RoleKnowledge, retain| {
+        let found = std::slice::from_ref(&sa);
+        show(&steps(next(retain, knowledge, found, &clock(130, 130))))
+    };
+    insta::assert_snapshot!(with(&read(header(&object()), None, 130), Retention::Delete), @r"
+    UnbindServiceAccount a (eks.amazonaws.com/role-arn)
+
+    DetachRolePolicy arn:aws:iam::aws:policy/AmazonSageMakerReadOnly
+    DeleteRolePolicy p
+
+    DeleteRole
+
+    RemoveFinalizer
+    ");
+    let mut theirs = read(foreign(&object()), None, 130);
+    theirs.disputed_since = Some(seconds(100));
+    let mut absent = read_absent(130);
+    absent.disputed_since = Some(seconds(100));
+    for knowledge in [theirs, absent] {
+        let shown = with(&knowledge, Retention::Delete);
+        assert!(shown.starts_with("RemoveFinalizer"), "{shown}");
+    }
+    let retained = with(&read(header(&object()), None, 130), Retention::Retain);
+    assert!(!retained.contains("UnbindServiceAccount"), "{retained}");
+}
