@@ -305,6 +305,8 @@ pub async fn drive(
             Next::Do(plan) => {
                 if plan.is_empty() {
                     if iam.is_some() {
+                        let settled = knowledge.settles_at(&context.clock(started));
+                        drive.again_at = drive.again_at.into_iter().chain(settled).min();
                         knowledge.disputed_since = None;
                         knowledge.was_ours |= matches!(knowledge.state, RoleState::Present { .. });
                     }

@@ -45,6 +45,8 @@ pub struct RoleKnowledge {
     pub as_of: Duration,
     /// When we last wrote to it; a read soon after may be older than the write.
     pub last_write: Option<Duration>,
+    /// When the last read was, and when the write of ours before it.
+    pub read_after_write: Option<(Duration, Duration)>,
     /// When IAM said that the name is taken, while no read has shown the role.
     pub exists_since: Option<Duration>,
     /// When we last didn't learn whether a write was carried out.
@@ -64,6 +66,15 @@ impl RoleKnowledge {
     /// Whether it is time to look for drift.
     pub fn is_due(&self, clock: &Clock) -> bool {
         clock.now.saturating_sub(self.as_of) >= clock.drift_interval
+            || self.settles_at(clock).is_some_and(|at| clock.now >= at)
+    }
+
+    /// When the role can be read for certain, where the last read may have been older than the write before it: a
+    /// change that was made and taken back at once would else pass for one that was never made.
+    pub fn settles_at(&self, clock: &Clock) -> Option<Duration> {
+        let (read, written) = self.read_after_write?;
+        let settled = written + clock.consistency_window;
+        (read < settled).then_some(settled)
     }
 
     /// Whether a read may still be older than our last write.
@@ -75,6 +86,7 @@ impl RoleKnowledge {
     /// Notes the answer of a read; `None` means that IAM knows no role of that name.
     pub fn note_read(&mut self, read: Option<(RoleHeader, Option<RoleContent>)>, now: Duration) {
         self.as_of = now;
+        self.read_after_write = self.last_write.map(|written| (now, written));
         let contradicts_itself = match &self.state {
             RoleState::Unknown => false,
             RoleState::Absent => read.is_some(),
@@ -118,6 +130,7 @@ impl RoleKnowledge {
     pub fn note_created(&mut self, header: RoleHeader, now: Duration) {
         self.note_read(Some((header, Some(RoleContent::default()))), now);
         self.last_write = Some(now);
+        self.read_after_write = None;
         self.disputed_since = None;
         self.was_ours = true;
     }

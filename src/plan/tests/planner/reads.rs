@@ -178,3 +178,25 @@ fn nothing_known_of_a_placed_object_is_never_a_reason_to_create() {
     assert_eq!(knowledge.state, RoleState::Unknown);
     expect_read(&next(&intent, &knowledge), Depth::Full);
 }
+
+#[test]
+fn a_read_that_may_be_older_than_our_last_write_is_repeated_once_the_window_is_over() {
+    let intent = intent(json!({}));
+    let mut knowledge = known_at(&intent, 90, |_| ());
+    knowledge.note_done(&Step::Attach(policy(S3_READ)), seconds(95));
+    let again = known_at(&intent, 100, |_| ());
+    let RoleState::Present { header, content } = again.state else {
+        panic!("no role")
+    };
+    let read = Some((*header, content));
+    // The attachment isn't wanted any more, and isn't shown: taken away by somebody, or not shown yet.
+    knowledge.note_read(read.clone(), seconds(100));
+    for now in [100, 124] {
+        assert!(steps(next_at(&intent, &knowledge, now, now)).is_empty());
+        assert_eq!(knowledge.settles_at(&clock(now, now)), Some(seconds(125)));
+    }
+    expect_read(&next_at(&intent, &knowledge, 125, 125), Depth::Full);
+    knowledge.note_read(read, seconds(125));
+    assert_eq!(knowledge.settles_at(&clock(125, 125)), None);
+    assert!(steps(next_at(&intent, &knowledge, 200, 200)).is_empty());
+}
