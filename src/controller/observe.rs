@@ -25,6 +25,8 @@ pub struct Neighbourhood {
     pub created: String,
     /// When a contested annotation may be written again.
     pub contested_until: Option<Duration>,
+    /// When the cache is believed again, where what we wrote was believed over it.
+    pub believed_until: Option<Duration>,
 }
 
 /// A namespace, from the cache.
@@ -96,6 +98,7 @@ pub async fn neighbourhood(
             .map(|sa| service_account_state(&sa));
         service_accounts.extend(record.newest_service_account(name, cached, now));
     }
+    let believed_until = wanted.iter().filter_map(|name| record.believed_until(name)).max();
     let mut contested_until = None;
     for account in &mut service_accounts {
         if let Some(until) = record.contested_until(&account.name, now) {
@@ -136,6 +139,7 @@ pub async fn neighbourhood(
         rivals,
         created: created(object),
         contested_until,
+        believed_until,
     }
 }
 

@@ -278,7 +278,11 @@ pub async fn drive(
     for _ in 0..MAX_ROUNDS {
         let around = observe::neighbourhood(context, record, object, context.now()).await;
         let knowledge = record.knowledge(arn.name());
-        drive.again_at = around.contested_until;
+        drive.again_at = around
+            .contested_until
+            .into_iter()
+            .chain(around.believed_until)
+            .min();
         let next = plan(object, &knowledge, surroundings(&around), &context.clock(started));
         let knowledge = record.knowledge_mut(arn.name());
         match next {

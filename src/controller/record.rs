@@ -155,6 +155,13 @@ impl Record {
         }
     }
 
+    /// Until when a write of ours is believed over the cache. One that was undone at once by somebody else leaves
+    /// the cache as it was before, so that it must be looked at again then.
+    pub fn believed_until(&self, service_account: &str) -> Option<Duration> {
+        let written = self.service_accounts.get(service_account)?;
+        Some(written.at + CACHE_LAG)
+    }
+
     /// Notes that our annotation was written; it stays unless somebody else removes or rewrites it.
     pub fn note_rebind(&mut self, service_account: &str, now: Duration) {
         let times = self.rebinds.entry(service_account.to_owned()).or_default();
@@ -206,4 +213,49 @@ impl Record {
 
 fn version(account: Option<&ServiceAccountState>) -> Option<String> {
     account.map(|account| account.resource_version.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(version: &str) -> ServiceAccountState {
+        ServiceAccountState {
+            name: "a".to_owned(),
+            resource_version: version.to_owned(),
+            ..Default::default()
+        }
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_write_of_ours_is_believed_until_the_cache_shows_something_newer() {
+        let mut record = Record::default();
+        assert_eq!(record.newest_service_account("a", None, at(0)), None);
+        record.service_account_written("a", Some(account("5")), at(1));
+        assert_eq!(
+            record.newest_service_account("a", None, at(2)),
+            Some(account("5"))
+        );
+        assert_eq!(record.believed_until("a"), Some(at(11)));
+        let edited = Some(account("6"));
+        assert_eq!(record.newest_service_account("a", edited.clone(), at(3)), edited);
+        assert_eq!(record.believed_until("a"), None);
+    }
+
+    #[test]
+    fn a_service_account_that_was_deleted_as_soon_as_it_was_created_is_found_missing() {
+        let mut record = Record::default();
+        record.newest_service_account("a", None, at(0));
+        record.service_account_written("a", Some(account("5")), at(1));
+        // Created and deleted: the cache shows what it showed before.
+        let until = {
+            record.newest_service_account("a", None, at(2));
+            record.believed_until("a").unwrap()
+        };
+        assert_eq!(record.newest_service_account("a", None, until), None);
+    }
 }
