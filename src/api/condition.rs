@@ -36,8 +36,6 @@ pub mod reasons {
     /// The object is being deleted.
     pub const DELETING: &str = "Deleting";
 
-    /// The object can't be read as an MlServiceRole.
-    pub const INVALID_OBJECT: &str = "InvalidObject";
     /// A field's value can't be used.
     pub const INVALID_SPEC: &str = "InvalidSpec";
     /// A field's value belongs to a later release.
