@@ -15,7 +15,8 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use super::context::{Context, GuardedClass, GuardedRole};
 use super::failure;
-use super::maintain::{account_ref, placement};
+use super::marks::placement;
+use super::reach::account_ref;
 use crate::api::condition::{self, reasons, types};
 use crate::api::{
     CLASS_FINALIZER, FIELD_MANAGER, MlServiceRoleClass, MlServiceRoleClassStatus, ROLE_FINALIZER,

@@ -6,15 +6,16 @@ use std::time::Duration;
 use kube::ResourceExt;
 
 use super::context::Context;
+use super::drive::{Conclusion, ConclusionFacts, Drive, drive};
 use super::failure;
-use super::maintain::{account_ref, placement};
+use super::marks::placement;
 use super::observe;
-use super::reconcile::{Conclusion, ConclusionFacts, Drive, drive};
+use super::reach::departing_account_ref;
 use super::record::Record;
 use crate::api::condition::reasons;
 use crate::api::role::DeletionPolicy;
 use crate::api::{MlServiceRole, MlServiceRoleClass};
-use crate::aws::{AccountRef, AssumeRole, Session};
+use crate::aws::Session;
 use crate::guard::{self, Refusal};
 use crate::plan::{
     Account, Departure, Next, Notice, Outcome, Owner, Placement, Resolution, Retention, departing_class,
@@ -95,7 +96,7 @@ async fn leave(
             ),
         )));
     };
-    let session = match context.accounts.session(&reach(&class)).await {
+    let session = match context.accounts.session(&departing_account_ref(&class)).await {
         Ok(session) => session,
         Err(error) => {
             let refusal = failure::of_session(&error, class_name);
@@ -199,20 +200,5 @@ fn owner(context: &Context, object: &MlServiceRole, namespace_uid: &str) -> Owne
         namespace_uid: namespace_uid.to_owned(),
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
-    }
-}
-
-/// The account of a class, also of one that is no longer accepted: what it created must still go.
-fn reach(class: &MlServiceRoleClass) -> AccountRef {
-    if let Ok(rules) = guard::understand(&class.name_any(), &class.spec) {
-        return account_ref(&rules);
-    }
-    let aws = class.spec.aws.clone().unwrap_or_default();
-    AccountRef {
-        account: aws.account_id.and_then(|id| id.parse().ok()),
-        assume_role: aws.assume_role.map(|role| AssumeRole {
-            arn: role.arn,
-            external_id: role.external_id,
-        }),
     }
 }

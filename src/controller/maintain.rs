@@ -6,13 +6,15 @@ use std::time::Duration;
 use kube::ResourceExt;
 
 use super::context::{ClassUse, Context};
+use super::drive::{Conclusion, ConclusionFacts, Drive, drive, surroundings};
 use super::failure;
+use super::marks::{has_finalizer, placement};
 use super::observe;
-use super::reconcile::{Conclusion, ConclusionFacts, Drive, drive, surroundings};
+use super::reach::account_ref;
 use super::record::{Record, Synced};
 use crate::api::condition::reasons;
-use crate::api::{CLASS_FINALIZER, MlServiceRole, PLACEMENT_ANNOTATION, ROLE_FINALIZER};
-use crate::aws::{AccountRef, AssumeRole, Session};
+use crate::api::{CLASS_FINALIZER, MlServiceRole};
+use crate::aws::Session;
 use crate::guard::{self, ClassRules, Refusal, Request};
 use crate::iam::arn::Issuer;
 use crate::plan::{
@@ -268,33 +270,4 @@ fn usable_class(
         )));
     }
     Ok((rules, issuers))
-}
-
-/// The account that a class reaches.
-pub fn account_ref(rules: &ClassRules) -> AccountRef {
-    AccountRef {
-        account: rules.account.clone(),
-        assume_role: rules
-            .assume_role
-            .clone()
-            .map(|(arn, external_id)| AssumeRole { arn, external_id }),
-    }
-}
-
-/// The recorded placement.
-pub fn placement(object: &impl ResourceExt) -> Result<Option<Placement>, Refusal> {
-    object
-        .annotations()
-        .get(PLACEMENT_ANNOTATION)
-        .map(|text| Placement::parse(text))
-        .transpose()
-}
-
-/// Whether a role may exist already.
-pub fn has_finalizer(object: &MlServiceRole) -> bool {
-    object.annotations().contains_key(PLACEMENT_ANNOTATION)
-        && object
-            .finalizers()
-            .iter()
-            .any(|finalizer| finalizer == ROLE_FINALIZER)
 }

@@ -4,10 +4,13 @@
 mod class;
 mod context;
 mod depart;
+mod drive;
 pub mod execute;
 mod failure;
 mod maintain;
+mod marks;
 mod observe;
+mod reach;
 mod reconcile;
 pub mod record;
 mod report;

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use super::context::{GuardedClass, GuardedRole};
-use super::maintain::placement;
+use super::marks::placement;
 use super::observe::service_account_names;
 use crate::api::{BOUND_BY_ANNOTATION, MlServiceRole};
 use crate::plan::BoundBy;
