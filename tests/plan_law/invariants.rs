@@ -198,7 +198,7 @@ fn is_others(account: &FakeServiceAccount) -> bool {
         .is_some_and(|by| by.starts_with("rival/"))
 }
 
-fn holds_only_wanted(role: &FakeRole, intent: &RoleIntent) -> bool {
+pub fn holds_only_wanted(role: &FakeRole, intent: &RoleIntent) -> bool {
     let boundary = intent.permissions_boundary.as_ref().map(ToString::to_string);
     role.attached.is_subset(&intent.attached)
         && role.permissions_boundary == boundary
@@ -209,7 +209,7 @@ fn holds_only_wanted(role: &FakeRole, intent: &RoleIntent) -> bool {
 }
 
 /// Whether a role has a policy that it didn't have.
-fn gained(before: &FakeRole, now: &FakeRole) -> bool {
+pub fn gained(before: &FakeRole, now: &FakeRole) -> bool {
     !now.attached.is_subset(&before.attached)
         || now
             .inline
@@ -225,7 +225,7 @@ pub fn is_as_wanted(world: &World<'_>, start: &Start) -> Result<(), String> {
     }
 }
 
-fn is_in_sync(world: &World<'_>) -> Result<(), String> {
+pub fn is_in_sync(world: &World<'_>) -> Result<(), String> {
     let intent = &world.case.desired.intent;
     let role = world.role().ok_or("there is no role")?;
     let folded = |tags: &BTreeMap<String, String>| -> BTreeMap<String, String> {

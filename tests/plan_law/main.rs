@@ -14,12 +14,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod actor;
 mod desired;
 mod dice;
 mod faults;
+mod foreign;
 mod invariants;
 mod law;
 mod observed;
+mod steps;
 mod trusted;
 mod world;
 
@@ -28,8 +31,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use law::Tally;
-
 fn setting(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text.parse().expect("a number"),
@@ -37,16 +38,19 @@ fn setting(name: &str, default: u64) -> u64 {
     }
 }
 
-#[test]
-fn after_the_plan_the_next_plan_is_empty_wherever_the_run_was_cut() {
+/// Runs every seed in turn on all cores, and adds up what they came to.
+fn for_each_seed<T: Default + Send>(test: &str, check: fn(u64) -> T, add: fn(&mut T, &T)) -> (u64, T) {
     let first = setting("PLAN_LAW_SEED", 0);
     let cases = setting("PLAN_LAW_CASES", 10_000);
     if cases == 1 {
         // Somebody looks into a case: let the executor tell what it does.
-        tracing_subscriber::fmt().without_time().with_ansi(false).init();
+        let _ = tracing_subscriber::fmt()
+            .without_time()
+            .with_ansi(false)
+            .try_init();
     }
     let next = AtomicU64::new(first);
-    let tally = Mutex::new(Tally::default());
+    let tally = Mutex::new(T::default());
     let failed = Mutex::new(None);
     let work = || {
         loop {
@@ -55,8 +59,8 @@ fn after_the_plan_the_next_plan_is_empty_wherever_the_run_was_cut() {
             if seed >= first + cases || stop {
                 return;
             }
-            match catch_unwind(AssertUnwindSafe(|| law::check(seed))) {
-                Ok(one) => tally.lock().unwrap_or_else(PoisonError::into_inner).add(&one),
+            match catch_unwind(AssertUnwindSafe(|| check(seed))) {
+                Ok(one) => add(&mut tally.lock().unwrap_or_else(PoisonError::into_inner), &one),
                 Err(_) => *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(seed),
             }
         }
@@ -68,9 +72,25 @@ fn after_the_plan_the_next_plan_is_empty_wherever_the_run_was_cut() {
         }
     });
     if let Some(seed) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        panic!("seed {seed} fails: PLAN_LAW_SEED={seed} PLAN_LAW_CASES=1 cargo test --test plan_law");
+        panic!("seed {seed} fails: PLAN_LAW_SEED={seed} PLAN_LAW_CASES=1 cargo test --test plan_law {test}");
     }
-    let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+    (cases, tally.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+#[test]
+fn after_the_plan_the_next_plan_is_empty_wherever_the_run_was_cut() {
+    let test = "after_the_plan_the_next_plan_is_empty_wherever_the_run_was_cut";
+    let (cases, tally) = for_each_seed(test, law::check, law::Tally::add);
+    println!("{tally:?}");
+    if cases >= 1_000 {
+        tally.expect_variety();
+    }
+}
+
+#[test]
+fn whatever_others_do_between_two_steps_nothing_of_theirs_is_changed_and_it_comes_to_rest() {
+    let test = "whatever_others_do_between_two_steps_nothing_of_theirs_is_changed_and_it_comes_to_rest";
+    let (cases, tally) = for_each_seed(test, foreign::check, foreign::Tally::add);
     println!("{tally:?}");
     if cases >= 1_000 {
         tally.expect_variety();

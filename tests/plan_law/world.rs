@@ -203,6 +203,11 @@ impl<'a> World<'a> {
         self.clock.fetch_max(until.as_millis() as u64, Ordering::Relaxed);
     }
 
+    /// Lets time pass.
+    pub fn pass(&self, time: Duration) {
+        self.wait_until(self.now() + time);
+    }
+
     /// The ServiceAccounts that the operator looks at: the wanted ones and those with a marker.
     pub fn visible(&self) -> Vec<ServiceAccountState> {
         let wanted = &self.case.desired.intent.service_accounts;

@@ -143,6 +143,18 @@ impl FakeCluster {
         self.lock().service_accounts.insert(name.to_owned(), account);
     }
 
+    /// Writes a ServiceAccount behind everybody's back, as a new version.
+    pub fn edit_service_account(&self, name: &str, mut account: FakeServiceAccount) {
+        let mut state = self.lock();
+        account.version = state.version();
+        state.service_accounts.insert(name.to_owned(), account);
+    }
+
+    /// Takes a ServiceAccount away behind everybody's back.
+    pub fn remove_service_account(&self, name: &str) {
+        self.lock().service_accounts.remove(name);
+    }
+
     /// The object, until it is let go.
     pub fn object(&self) -> Option<MlServiceRole> {
         self.lock().object.clone()

@@ -90,6 +90,9 @@ struct State {
     invisible: BTreeMap<String, usize>,
     rewrite_documents: bool,
     role_quota: usize,
+    /// Writes to existing roles are allowed only where the role carries this tag, as the operator's own IAM policy
+    /// has it (condition key `aws:ResourceTag/…`).
+    required_tag: Option<(String, String)>,
     next_id: u64,
 }
 
@@ -135,6 +138,7 @@ impl FakeIam {
                 invisible: BTreeMap::new(),
                 rewrite_documents: false,
                 role_quota: 1_000,
+                required_tag: None,
                 next_id: 1,
             })),
         }
@@ -158,6 +162,7 @@ impl FakeIam {
                 invisible: state.invisible.clone(),
                 rewrite_documents: state.rewrite_documents,
                 role_quota: state.role_quota,
+                required_tag: state.required_tag.clone(),
                 next_id: state.next_id,
             })),
         }
@@ -261,6 +266,11 @@ impl FakeIam {
         self.lock().role_quota = quota;
     }
 
+    /// Denies every write to an existing role that doesn't carry the tag, as the operator's own IAM policy does.
+    pub fn require_tag(&self, key: &str, value: &str) {
+        self.lock().required_tag = Some((key.to_owned(), value.to_owned()));
+    }
+
     // What goes wrong.
 
     /// The next call of the operation fails and isn't carried out. Several add up, in order.
@@ -356,6 +366,7 @@ impl FakeIam {
             hook(self);
         }
         let mut state = self.lock();
+        state.check_permission(operation, role)?;
         let fault = state.faults.get_mut(operation).and_then(VecDeque::pop_front);
         let standing = state.standing_faults.get(operation).cloned();
         match (fault, standing) {
@@ -374,6 +385,25 @@ impl State {
         let id = format!("AROAFAKE{:013}", self.next_id);
         self.next_id += 1;
         id
+    }
+
+    fn check_permission(&self, operation: &'static str, role: &str) -> Result<(), AwsError> {
+        let reads = operation.starts_with("Get") || operation.starts_with("List");
+        let Some((key, value)) = self
+            .required_tag
+            .as_ref()
+            .filter(|_| !reads && operation != "CreateRole")
+        else {
+            return Ok(());
+        };
+        match self.roles.get(&role.to_ascii_lowercase()) {
+            Some(role) if role.tags.get(key) != Some(value) => Err(iam_error(
+                operation,
+                "AccessDenied",
+                "no identity-based policy allows it",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// For writes, which see a role at once.
