@@ -10,6 +10,7 @@
 
 mod support;
 
+mod admission;
 mod attacks;
 mod classes;
 mod creation;
@@ -72,6 +73,7 @@ fn parallel() -> Vec<Trial> {
         states::trials(),
         faults::trials(),
         attacks::trials(),
+        admission::trials(),
     ]
     .into_iter()
     .flatten()

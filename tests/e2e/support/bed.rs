@@ -101,9 +101,15 @@ impl Bed {
     /// Waits until the operator runs, and starts it the first time.
     pub async fn operator(&self) {
         let prepared = self.prepared.get_or_try_init(|| async {
-            for file in ["00-namespace.yaml", "10-rbac.yaml"] {
+            for file in [
+                "00-namespace.yaml",
+                "10-rbac.yaml",
+                "11-tenant-roles.yaml",
+                "12-admission.yaml",
+            ] {
                 cluster::apply_file(&self.client, &format!("deploy/kubectl/{file}")).await?;
             }
+            super::people::policies_decide(self).await;
             self.trust_issuer().await?;
             self.make_boundary().await?;
             self.start_operator().await?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use mlservicerole_operator::api::MlServiceRoleClass;
@@ -184,7 +185,19 @@ pub async fn delete_all() -> Result<(), String> {
     for class in names(&classes).await? {
         let _ = classes.delete(&class, &DeleteParams::default()).await;
     }
-    nothing_left(&classes, "classes").await
+    nothing_left(&classes, "classes").await?;
+    delete_permissions().await
+}
+
+/// What people were allowed, cluster-wide.
+async fn delete_permissions() -> Result<(), String> {
+    let client = &bed().client;
+    let (delete, ours) = (DeleteParams::default(), of_this_run());
+    let bindings = Api::<ClusterRoleBinding>::all(client.clone());
+    let roles = Api::<ClusterRole>::all(client.clone());
+    let deleted = bindings.delete_collection(&delete, &ours).await.map(|_| ());
+    let deleted = deleted.and(roles.delete_collection(&delete, &ours).await.map(|_| ()));
+    deleted.map_err(|e| format!("failed to delete ClusterRoles: {e}"))
 }
 
 async fn names<K>(api: &Api<K>) -> Result<Vec<String>, String>

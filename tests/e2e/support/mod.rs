@@ -9,6 +9,7 @@ pub mod fault;
 pub mod fixtures;
 pub mod kstatus;
 pub mod operator;
+pub mod people;
 pub mod proxy;
 pub mod schema;
 pub mod space;
