@@ -63,6 +63,9 @@ pub struct Synced {
 pub struct Pause {
     /// What was tried: it is tried earlier only when this changes.
     pub key: String,
+    /// Name, uid and version of each ServiceAccount, after a failure about one of them: then it is tried earlier
+    /// when this changes too.
+    pub service_accounts: Option<BTreeSet<(String, String, String)>>,
     /// Until when.
     pub until: Duration,
 }

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::binding::{Surroundings, release, unpoint};
+use super::binding::Surroundings;
 use super::knowledge::{Clock, RoleKnowledge, RoleState};
 use super::ownership::{Ownership, judge};
 use super::planner::{Depth, Next, Notice, Plan, WINDOWS_UNTIL_READABLE, confirm};
+use super::release::{release, release_notices, unpoint};
 use super::{Owner, Step};
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
@@ -64,6 +65,7 @@ pub fn release_all(
 ) -> Plan {
     let mut plan = Plan::default();
     plan.stage(release(owner, role_arn, &[], around, retain));
+    plan.notices = release_notices(owner, role_arn, &[], around, retain);
     plan
 }
 

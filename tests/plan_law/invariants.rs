@@ -256,7 +256,7 @@ fn is_in_sync(world: &World<'_>) -> Result<(), String> {
         }
     }
     let found = world.visible();
-    let (verdicts, _) = mlservicerole_operator::plan::bind(intent, world.around(&found));
+    let verdicts = mlservicerole_operator::plan::bind(intent, world.around(&found)).verdicts;
     let accounts = world.cluster.service_accounts();
     let arn = intent.arn().to_string();
     for verdict in verdicts.iter().filter(|verdict| verdict.problem.is_none()) {

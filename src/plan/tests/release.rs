@@ -1,5 +1,7 @@
 //! Letting ServiceAccounts go: everything that we wrote is taken away, and nothing else.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::fixtures::*;
@@ -33,6 +35,7 @@ fn what_we_bound_is_unbound_under_its_uid_and_values() {
             name: "a".to_owned(),
             uid: "sa-a".to_owned(),
             annotations: sa.annotations,
+            restored: BTreeMap::new(),
         }]
     );
 }
@@ -47,6 +50,7 @@ fn what_we_created_is_deleted() {
             name: "a".to_owned(),
             uid: "sa-a".to_owned(),
             annotations: sa.annotations,
+            restored: BTreeMap::new(),
         }]
     );
 }
