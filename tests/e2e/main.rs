@@ -18,7 +18,9 @@ mod deletion;
 mod drift;
 mod faults;
 mod foreign;
+mod gitops;
 mod refusals;
+mod replace;
 mod restart;
 mod schema_class;
 mod schema_role;
@@ -59,6 +61,7 @@ fn parallel() -> Vec<Trial> {
         // First what waits longest.
         deletion::trials(),
         service_accounts::trials(),
+        gitops::trials(),
         drift::trials(),
         schema_role::trials(),
         schema_update::trials(),
@@ -67,6 +70,7 @@ fn parallel() -> Vec<Trial> {
         updates::trials(),
         foreign::trials(),
         unbinding::trials(),
+        replace::trials(),
         classes::trials(),
         refusals::trials(),
         states::trials(),
@@ -79,7 +83,7 @@ fn parallel() -> Vec<Trial> {
 }
 
 fn serial() -> Vec<Trial> {
-    [defaults::trials(), restart::trials()]
+    [defaults::trials(), restart::trials(), replace::serial()]
         .into_iter()
         .flatten()
         .collect()

@@ -108,8 +108,9 @@ fn what_is_found_decides_what_is_replaced_when_and_what_is_remembered() {
     );
     let audience = AUDIENCE_ANNOTATION;
     let us = "trainer/uid-1";
-    // What is on the ServiceAccount, and what comes of it under Replace and under Refuse.
-    let table: &[(&[(&str, &str)], &str, &str)] = &[
+    /// What is on the ServiceAccount, and what comes of it under Replace and under Refuse.
+    type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+    let table: &[Row<'_>] = &[
         (&[], "early: bound", "early: bound"),
         (&[(arn, "")], "early: bound", "early: bound"),
         (
