@@ -26,7 +26,7 @@ pub use outcome::{Failure, Outcome, Report, class_conditions, conditions};
 pub use ownership::{Owner, Ownership, judge as judge_ownership};
 pub use placement::{Placement, departing_class, departure_targets, placement_in_force, select_class};
 pub use planner::{Depth, Next, Notice, Plan, plan};
-pub use release::may_delete;
+pub use release::{OwnArn, may_delete};
 pub use resolve::{
     Account, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place, resolve,
 };

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::binding::{BindingVerdict, Bindings, Surroundings, bind};
 use super::knowledge::{Clock, RoleKnowledge, RoleState};
 use super::ownership::{Ownership, judge};
-use super::release::{release, release_notices};
+use super::release::{OwnArn, release, release_notices};
 use super::{RoleIntent, Step};
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
@@ -111,11 +111,16 @@ pub fn plan(
     } = bind(intent, around);
     plan.bindings = verdicts;
     let (owner, arn, kept) = (&intent.owner, Some(intent.arn()), &intent.service_accounts);
-    let notices = release_notices(owner, arn, kept, around, false);
+    let own = if intent.arn_predates_us {
+        OwnArn::StaysWhereItWas
+    } else {
+        OwnArn::Goes
+    };
+    let notices = release_notices(owner, arn, kept, around, own);
     // A working ARN is replaced only by one that was seen to work, not by one remembered to.
     let replaces = !once_synced.is_empty();
     let mut last = once_synced;
-    last.extend(release(owner, arn, kept, around, false));
+    last.extend(release(owner, arn, kept, around, own));
     if !has_finalizer {
         plan.stage(vec![Step::AddFinalizer(intent.placement.clone())]);
     }

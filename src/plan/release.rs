@@ -14,9 +14,18 @@ use crate::api::{
 };
 use crate::iam::arn::RoleArn;
 
-/// Steps that let go of every ServiceAccount that this object bound, `kept` ones aside.
-///
-/// `retain` leaves the annotation that pods need and takes only our markers. What was recorded as the former ARN is
+/// What becomes of the role's own ARN on ServiceAccounts that are let go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OwnArn {
+    /// It goes, as with a role that is deleted.
+    Goes,
+    /// It stays where it was before the object bound the ServiceAccount, as with a role that is given back.
+    StaysWhereItWas,
+    /// It stays everywhere, as with a role that is retained: pods go on working.
+    Stays,
+}
+
+/// Steps that let go of every ServiceAccount that this object bound, `kept` ones aside. What was recorded as the former ARN is
 /// put back only while the ServiceAccount still carries ours, and only if it is a role's ARN: the record stands where
 /// others can write too, and an annotation gives nobody a permission that the role's trust policy doesn't.
 pub fn release(
@@ -24,7 +33,7 @@ pub fn release(
     arn: Option<&RoleArn>,
     kept: &[ServiceAccountIntent],
     around: Surroundings<'_>,
-    retain: bool,
+    own: OwnArn,
 ) -> Vec<Step> {
     let us = BoundBy {
         name: owner.name.clone(),
@@ -32,17 +41,18 @@ pub fn release(
     };
     let mut steps = Vec::new();
     for sa in bound_here(owner, kept, around) {
-        let points_at_role = points_at(sa, arn);
+        let takes_arn = points_at(sa, arn) && own != OwnArn::Stays;
         let mut change = Change::of(sa);
         for marker in MARKERS {
             change.take(marker);
         }
-        if points_at_role && !retain {
-            change.put_back(ROLE_ARN_ANNOTATION, previous_role_arn(sa));
+        if takes_arn {
+            let former = previous_role_arn(sa).filter(|_| own == OwnArn::StaysWhereItWas || !is_circular(sa));
+            change.put_back(ROLE_ARN_ANNOTATION, former);
             change.put_back(AUDIENCE_ANNOTATION, sa.annotation(PREVIOUS_AUDIENCE_ANNOTATION));
         }
         let created_by_us = sa.marker(CREATED_BY_ANNOTATION).is_some_and(|by| by == us);
-        if created_by_us && points_at_role && !retain {
+        if created_by_us && takes_arn {
             steps.push(change.delete());
         } else {
             steps.extend(change.unbind());
@@ -57,10 +67,10 @@ pub fn release_notices(
     arn: Option<&RoleArn>,
     kept: &[ServiceAccountIntent],
     around: Surroundings<'_>,
-    retain: bool,
+    own: OwnArn,
 ) -> Vec<Notice> {
     bound_here(owner, kept, around)
-        .filter(|sa| !retain && points_at(sa, arn))
+        .filter(|sa| own != OwnArn::Stays && points_at(sa, arn))
         .filter(|sa| sa.annotation(PREVIOUS_ROLE_ARN_ANNOTATION).is_some() && previous_role_arn(sa).is_none())
         .map(|sa| Notice {
             reason: "PreviousRoleArnDropped",
@@ -136,6 +146,11 @@ fn bound_here<'a>(
 
 fn points_at(sa: &ServiceAccountState, arn: Option<&RoleArn>) -> bool {
     arn.is_some_and(|arn| sa.annotation(ROLE_ARN_ANNOTATION) == Some(arn.to_string().as_str()))
+}
+
+/// Whether the ARN is recorded as its own predecessor.
+fn is_circular(sa: &ServiceAccountState) -> bool {
+    sa.annotation(PREVIOUS_ROLE_ARN_ANNOTATION) == sa.annotation(ROLE_ARN_ANNOTATION)
 }
 
 /// The recorded ARN, if it is one.

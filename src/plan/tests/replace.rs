@@ -10,7 +10,7 @@ use crate::api::{
     ROLE_ARN_ANNOTATION,
 };
 use crate::plan::{
-    Bindings, Departure, Depth, Retention, Rival, RoleIntent, ServiceAccountState, Step, bind, plan,
+    Bindings, Departure, Depth, OwnArn, Retention, Rival, RoleIntent, ServiceAccountState, Step, bind, plan,
     plan_departure, release_all,
 };
 
@@ -91,7 +91,12 @@ fn released(
     rivals: &[Rival],
 ) -> (ServiceAccountState, Vec<String>) {
     let found = std::slice::from_ref(sa);
-    let plan = release_all(&intent.owner, Some(intent.arn()), around(found, rivals), false);
+    let own = if intent.arn_predates_us {
+        OwnArn::StaysWhereItWas
+    } else {
+        OwnArn::Goes
+    };
+    let plan = release_all(&intent.owner, Some(intent.arn()), around(found, rivals), own);
     let left = plan.steps().fold(sa.clone(), |sa, step| after(&sa, step));
     let notices = plan.notices.iter().map(|notice| notice.reason.to_owned());
     (left, notices.collect())
@@ -298,7 +303,12 @@ fn retaining_leaves_the_arn_and_takes_the_record() {
     bound.annotations.extend(labels(&records));
     let object = object();
     let found = std::slice::from_ref(&bound);
-    let plan = release_all(&object.owner, Some(object.arn()), around(found, &[]), true);
+    let plan = release_all(
+        &object.owner,
+        Some(object.arn()),
+        around(found, &[]),
+        OwnArn::Stays,
+    );
     insta::assert_snapshot!(show(&plan), @"UnbindServiceAccount trainer (mlservicerole.io/bound-by, mlservicerole.io/previous-audience, mlservicerole.io/previous-role-arn)");
 }
 
@@ -313,6 +323,15 @@ fn where_the_arn_was_there_before_the_object_it_stays_when_the_object_lets_go() 
     let bound = after(&before, &bindings.early[0]);
     assert_eq!(told(&judged(&adopted, &bound, &[])), "nothing to do");
     assert_eq!(released(&adopted, &bound, &[]), (before, vec![]));
+    // Unless the role itself goes.
+    let found = std::slice::from_ref(&bound);
+    let plan = release_all(
+        &adopted.owner,
+        Some(adopted.arn()),
+        around(found, &[]),
+        OwnArn::Goes,
+    );
+    assert_eq!(after(&bound, plan.steps().next().unwrap()), account(&[]));
     // One that had none loses it again.
     let bindings = judged(&adopted, &account(&[]), &[]);
     let (left, _) = released(&adopted, &after(&account(&[]), &bindings.early[0]), &[]);
