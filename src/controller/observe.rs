@@ -9,7 +9,7 @@ use kube::{Api, Resource, ResourceExt};
 use tracing::warn;
 
 use super::context::{Context, GuardedClass};
-use super::record::Record;
+use super::record::{Record, ServiceAccountVersions};
 use crate::api::{
     BOUND_BY_ANNOTATION, DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass, ROLE_ARN_ANNOTATION,
 };
@@ -172,7 +172,7 @@ pub fn service_account_versions(
     record: &mut Record,
     object: &MlServiceRole,
     now: Duration,
-) -> BTreeSet<(String, String, String)> {
+) -> ServiceAccountVersions {
     service_accounts(context, record, object, now)
         .into_iter()
         .map(|account| (account.name, account.uid, account.resource_version))

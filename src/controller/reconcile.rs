@@ -59,15 +59,9 @@ async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
         return Action::await_change();
     }
     let key = attempt_key(context, &object);
-    if let Some(pause) = record
-        .pause
-        .clone()
-        .filter(|pause| pause.key == key && pause.until > started)
-    {
-        let as_then = pause.service_accounts.is_none_or(|then| {
-            then == observe::service_account_versions(context, &mut record, &object, started)
-        });
-        if as_then {
+    if let Some(pause) = record.pause.clone() {
+        let versions = || observe::service_account_versions(context, &mut record, &object, started);
+        if pause.holds(&key, started, versions) {
             return Action::requeue(pause.until - started);
         }
     }
