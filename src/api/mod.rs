@@ -34,6 +34,10 @@ pub const AUDIENCE_ANNOTATION: &str = "eks.amazonaws.com/audience";
 pub const BOUND_BY_ANNOTATION: &str = "mlservicerole.io/bound-by";
 /// Annotation on a ServiceAccount that was created by the operator, written only by the POST that created it.
 pub const CREATED_BY_ANNOTATION: &str = "mlservicerole.io/created-by";
+/// Annotation on a ServiceAccount: the `role-arn` that was replaced, put back when the ServiceAccount is let go.
+pub const PREVIOUS_ROLE_ARN_ANNOTATION: &str = "mlservicerole.io/previous-role-arn";
+/// Annotation on a ServiceAccount: the `audience` that was there before, put back together with everything else.
+pub const PREVIOUS_AUDIENCE_ANNOTATION: &str = "mlservicerole.io/previous-audience";
 
 /// Audience of a web identity token for AWS STS, the same in every AWS partition.
 pub const DEFAULT_AUDIENCE: &str = "sts.amazonaws.com";

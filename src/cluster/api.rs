@@ -53,13 +53,15 @@ pub trait ClusterApi: Send + Sync {
         force_at: Option<&str>,
     ) -> Result<ServiceAccountState, ClusterError>;
 
-    /// Takes annotations off the ServiceAccount of this uid, whoever co-owns them, if each still has its value.
+    /// Takes annotations off the ServiceAccount of this uid, or sets them to what they were before, whoever co-owns
+    /// them, if each still has its value.
     async fn unbind_service_account(
         &self,
         namespace: &str,
         name: &str,
         uid: &str,
         annotations: &BTreeMap<String, String>,
+        restored: &BTreeMap<String, String>,
     ) -> Result<ServiceAccountState, ClusterError>;
 
     /// Deletes the ServiceAccount of this uid if nobody else has an interest in it, from a live read; else
@@ -70,5 +72,6 @@ pub trait ClusterApi: Send + Sync {
         name: &str,
         uid: &str,
         annotations: &BTreeMap<String, String>,
+        restored: &BTreeMap<String, String>,
     ) -> Result<Removal, ClusterError>;
 }

@@ -1,6 +1,6 @@
 //! [`ClusterApi`] over the Kubernetes client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -11,10 +11,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::{ClusterApi, ClusterError, ClusterErrorClass, Removal};
-use crate::api::{
-    AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, FIELD_MANAGER, MlServiceRole,
-    PLACEMENT_ANNOTATION, ROLE_ARN_ANNOTATION, ROLE_FINALIZER,
-};
+use crate::api::{CREATED_BY_ANNOTATION, FIELD_MANAGER, MlServiceRole, PLACEMENT_ANNOTATION, ROLE_FINALIZER};
 use crate::plan::{Placement, ServiceAccountBinding, ServiceAccountState, may_delete};
 
 /// The cluster behind a client.
@@ -101,7 +98,7 @@ impl ClusterApi for Kubernetes {
         let mut account = ServiceAccount::default();
         let metadata = account.meta_mut();
         metadata.name = Some(binding.name.clone());
-        let mut annotations = annotations(binding);
+        let mut annotations = binding.annotations();
         annotations.insert(CREATED_BY_ANNOTATION.to_owned(), binding.bound_by.to_string());
         metadata.annotations = Some(annotations);
         let params = PostParams {
@@ -125,7 +122,7 @@ impl ClusterApi for Kubernetes {
             "namespace": namespace,
             // With a uid, an apply never creates and never hits a namesake.
             "uid": uid,
-            "annotations": annotations(binding),
+            "annotations": binding.annotations(),
         });
         let mut params = PatchParams::apply(FIELD_MANAGER);
         if let Some(version) = force_at {
@@ -146,6 +143,7 @@ impl ClusterApi for Kubernetes {
         name: &str,
         uid: &str,
         annotations: &BTreeMap<String, String>,
+        restored: &BTreeMap<String, String>,
     ) -> Result<ServiceAccountState, ClusterError> {
         let mut operations = vec![json!({ "op": "test", "path": "/metadata/uid", "value": uid })];
         for (key, value) in annotations {
@@ -154,7 +152,10 @@ impl ClusterApi for Kubernetes {
                 key.replace('~', "~0").replace('/', "~1")
             );
             operations.push(json!({ "op": "test", "path": path, "value": value }));
-            operations.push(json!({ "op": "remove", "path": path }));
+            operations.push(match restored.get(key) {
+                Some(former) => json!({ "op": "replace", "path": path, "value": former }),
+                None => json!({ "op": "remove", "path": path }),
+            });
         }
         let patch: json_patch::Patch =
             serde_json::from_value(Value::Array(operations)).map_err(|e| ClusterError {
@@ -178,6 +179,7 @@ impl ClusterApi for Kubernetes {
         name: &str,
         uid: &str,
         annotations: &BTreeMap<String, String>,
+        restored: &BTreeMap<String, String>,
     ) -> Result<Removal, ClusterError> {
         let api = self.service_accounts(namespace);
         let live = api.get(name).await?;
@@ -193,7 +195,7 @@ impl ClusterApi for Kubernetes {
             .filter_map(|entry| entry.manager.as_deref());
         if let Err(why) = may_delete(managers, live.secrets.as_ref().map_or(0, Vec::len)) {
             let state = self
-                .unbind_service_account(namespace, name, uid, annotations)
+                .unbind_service_account(namespace, name, uid, annotations, restored)
                 .await?;
             return Ok(Removal::Kept { state, why });
         }
@@ -209,17 +211,6 @@ impl ClusterApi for Kubernetes {
             Err(e) => Err(e.into()),
         }
     }
-}
-
-fn annotations(binding: &ServiceAccountBinding) -> BTreeMap<String, String> {
-    let mut annotations = BTreeMap::from([
-        (ROLE_ARN_ANNOTATION.to_owned(), binding.role_arn.to_string()),
-        (BOUND_BY_ANNOTATION.to_owned(), binding.bound_by.to_string()),
-    ]);
-    if let Some(audience) = &binding.audience {
-        annotations.insert(AUDIENCE_ANNOTATION.to_owned(), audience.clone());
-    }
-    annotations
 }
 
 /// The API server answers 422 to a JSON patch whose tests fail: what was seen is no longer so.
@@ -238,9 +229,9 @@ pub fn service_account_state(account: &PartialObjectMeta<ServiceAccount>) -> Ser
     state_of(account)
 }
 
-/// Managers other than us that own the annotation with the role's ARN.
-pub fn role_arn_managers(managed_fields: &[ManagedFieldsEntry]) -> Vec<String> {
-    let field = format!("f:{ROLE_ARN_ANNOTATION}");
+/// Managers other than us that own an annotation.
+pub fn annotation_managers(managed_fields: &[ManagedFieldsEntry], annotation: &str) -> BTreeSet<String> {
+    let field = format!("f:{annotation}");
     managed_fields
         .iter()
         .filter(|entry| {
@@ -262,5 +253,6 @@ fn state_of(account: &impl ResourceExt) -> ServiceAccountState {
         deleting: account.meta().deletion_timestamp.is_some(),
         annotations: account.annotations().clone(),
         contested_by: None,
+        holders: BTreeMap::new(),
     }
 }

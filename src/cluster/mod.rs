@@ -11,4 +11,4 @@ pub use api::{ClusterApi, Removal};
 pub use error::{ClusterError, ClusterErrorClass};
 pub use events::{Event, Events};
 pub use identity::{cluster_uid, own_issuer};
-pub use kubernetes::{Kubernetes, role_arn_managers, service_account_state};
+pub use kubernetes::{Kubernetes, annotation_managers, service_account_state};

@@ -18,8 +18,8 @@ use crate::api::{MlServiceRole, MlServiceRoleClass};
 use crate::aws::Session;
 use crate::guard::{self, Refusal};
 use crate::plan::{
-    Account, Departure, Next, Notice, Outcome, Owner, Placement, Resolution, Retention, departing_class,
-    departure_targets, place, plan_departure, release_all,
+    Account, Departure, Next, Notice, Outcome, OwnArn, Owner, Placement, Resolution, Retention,
+    departing_class, departure_targets, place, plan_departure, release_all,
 };
 
 /// Reconciles an object that is being deleted and still carries the finalizer.
@@ -79,7 +79,14 @@ async fn leave(
             &placement.role_arn,
             None,
             started,
-            |_, _, around, _| Next::Do(release_all(&owner, Some(&placement.role_arn), around, false)),
+            |_, _, around, _| {
+                Next::Do(release_all(
+                    &owner,
+                    Some(&placement.role_arn),
+                    around,
+                    OwnArn::Goes,
+                ))
+            },
         )
         .await;
         notices.append(&mut unbound.notices);

@@ -165,9 +165,10 @@ async fn on_cluster(
             name,
             uid,
             annotations,
+            restored,
         } => {
             let state = cluster
-                .unbind_service_account(namespace, name, uid, annotations)
+                .unbind_service_account(namespace, name, uid, annotations, restored)
                 .await;
             match state {
                 Ok(state) => record.service_account_written(name, Some(state), (hands.now)()),
@@ -179,9 +180,10 @@ async fn on_cluster(
             name,
             uid,
             annotations,
+            restored,
         } => {
             match cluster
-                .delete_service_account(namespace, name, uid, annotations)
+                .delete_service_account(namespace, name, uid, annotations, restored)
                 .await
             {
                 Ok(Removal::Deleted) => record.service_account_written(name, None, (hands.now)()),

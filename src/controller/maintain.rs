@@ -62,7 +62,7 @@ pub async fn maintain(
         record.placed = Some(intent.placement.clone());
     }
     let around = observe::neighbourhood(context, record, &object, context.now()).await;
-    let (bindings, _) = bind(&intent, surroundings(&around));
+    let bindings = bind(&intent, surroundings(&around)).verdicts;
     note_drift(
         context,
         record,

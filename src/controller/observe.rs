@@ -1,5 +1,6 @@
 //! Step one: what is known of the world, as data. Reads caches, and IAM where the plan asks for it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
@@ -8,10 +9,12 @@ use kube::{Api, Resource, ResourceExt};
 use tracing::warn;
 
 use super::context::{Context, GuardedClass};
-use super::record::Record;
-use crate::api::{BOUND_BY_ANNOTATION, DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass};
+use super::record::{Record, ServiceAccountVersions};
+use crate::api::{
+    BOUND_BY_ANNOTATION, DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass, ROLE_ARN_ANNOTATION,
+};
 use crate::aws::{AwsError, IamApi};
-use crate::cluster::{ClusterError, role_arn_managers, service_account_state};
+use crate::cluster::{ClusterError, annotation_managers, service_account_state};
 use crate::iam::name::RoleName;
 use crate::plan::{Depth, NamespaceState, Rival, RoleKnowledge, ServiceAccountState};
 
@@ -88,36 +91,20 @@ pub async fn neighbourhood(
 ) -> Neighbourhood {
     let namespace = object.namespace().unwrap_or_default();
     let wanted: Vec<String> = service_account_names(object);
-    let mut service_accounts = Vec::new();
-    for name in &wanted {
-        let key = ObjectRef::new(name).within(&namespace);
-        let cached = context
-            .caches
-            .service_accounts
-            .get(&key)
-            .map(|sa| service_account_state(&sa));
-        service_accounts.extend(record.newest_service_account(name, cached, now));
-    }
+    let mut service_accounts = service_accounts(context, record, object, now);
     let believed_until = wanted.iter().filter_map(|name| record.believed_until(name)).max();
     let mut contested_until = None;
-    for account in &mut service_accounts {
+    for account in service_accounts.iter_mut().filter(|sa| wanted.contains(&sa.name)) {
         if let Some(until) = record.contested_until(&account.name, now) {
-            account.contested_by = Some(contestant(context, &namespace, &account.name).await);
+            let managers = managers(context, &namespace, &account.name, ROLE_ARN_ANNOTATION).await;
+            account.contested_by = Some(contestant(managers.unwrap_or_default()));
             contested_until = contested_until.max(Some(until));
         }
-    }
-    // Those that carry a marker but are no longer wanted.
-    for account in context.caches.service_accounts.state() {
-        let name = account.name_any();
-        let elsewhere = account.namespace().as_deref() != Some(namespace.as_str());
-        if elsewhere || wanted.contains(&name) || !account.annotations().contains_key(BOUND_BY_ANNOTATION) {
-            continue;
+        for annotation in account.may_be_held() {
+            let managers = managers(context, &namespace, &account.name, annotation).await;
+            let known = managers.map(|managers| (annotation.to_owned(), managers));
+            account.holders.extend(known);
         }
-        service_accounts.extend(record.newest_service_account(
-            &name,
-            Some(service_account_state(&account)),
-            now,
-        ));
     }
     let rivals = context
         .caches
@@ -143,20 +130,77 @@ pub async fn neighbourhood(
     }
 }
 
-/// Who writes to the annotation too. The cache has no managed fields, and this is asked rarely.
-async fn contestant(context: &Context, namespace: &str, name: &str) -> String {
-    let api: Api<ServiceAccount> = Api::namespaced(context.client.clone(), namespace);
-    let managers = match api.get_metadata(name).await {
-        Ok(live) => role_arn_managers(live.managed_fields()),
-        Err(error) => {
-            warn!(namespace, name, %error, "failed to read who writes to a contested ServiceAccount");
-            vec![]
+/// The ServiceAccounts of an object: the wanted ones, and those that carry a marker and are no longer wanted.
+fn service_accounts(
+    context: &Context,
+    record: &mut Record,
+    object: &MlServiceRole,
+    now: Duration,
+) -> Vec<ServiceAccountState> {
+    let namespace = object.namespace().unwrap_or_default();
+    let wanted: Vec<String> = service_account_names(object);
+    let mut service_accounts = Vec::new();
+    for name in &wanted {
+        let key = ObjectRef::new(name).within(&namespace);
+        let cached = context
+            .caches
+            .service_accounts
+            .get(&key)
+            .map(|sa| service_account_state(&sa));
+        service_accounts.extend(record.newest_service_account(name, cached, now));
+    }
+    for account in context.caches.service_accounts.state() {
+        let name = account.name_any();
+        let elsewhere = account.namespace().as_deref() != Some(namespace.as_str());
+        if elsewhere || wanted.contains(&name) || !account.annotations().contains_key(BOUND_BY_ANNOTATION) {
+            continue;
         }
-    };
+        service_accounts.extend(record.newest_service_account(
+            &name,
+            Some(service_account_state(&account)),
+            now,
+        ));
+    }
+    service_accounts
+}
+
+/// What an object's ServiceAccounts are at: this changes with each write to one of them. A write of our own counts
+/// from the moment that it was answered and not once more when the cache shows it, so that a failure beside it
+/// doesn't end its own pause.
+pub fn service_account_versions(
+    context: &Context,
+    record: &mut Record,
+    object: &MlServiceRole,
+    now: Duration,
+) -> ServiceAccountVersions {
+    service_accounts(context, record, object, now)
+        .into_iter()
+        .map(|account| (account.name, account.uid, account.resource_version))
+        .collect()
+}
+
+/// Who else writes to an annotation. The cache has no managed fields, and this is asked rarely.
+async fn managers(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    annotation: &str,
+) -> Option<BTreeSet<String>> {
+    let api: Api<ServiceAccount> = Api::namespaced(context.client.clone(), namespace);
+    match api.get_metadata(name).await {
+        Ok(live) => Some(annotation_managers(live.managed_fields(), annotation)),
+        Err(error) => {
+            warn!(namespace, name, %error, "failed to read who else writes to a ServiceAccount");
+            None
+        }
+    }
+}
+
+fn contestant(managers: BTreeSet<String>) -> String {
     if managers.is_empty() {
         "another manager".to_owned()
     } else {
-        managers.join(", ")
+        managers.into_iter().collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -59,12 +59,11 @@ async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
         return Action::await_change();
     }
     let key = attempt_key(context, &object);
-    if let Some(pause) = record
-        .pause
-        .clone()
-        .filter(|pause| pause.key == key && pause.until > started)
-    {
-        return Action::requeue(pause.until - started);
+    if let Some(pause) = record.pause.clone() {
+        let versions = || observe::service_account_versions(context, &mut record, &object, started);
+        if pause.holds(&key, started, versions) {
+            return Action::requeue(pause.until - started);
+        }
     }
     let conclusion = if deleting {
         depart::depart(context, &mut record, object, started).await
@@ -103,15 +102,21 @@ async fn conclude(
         return Action::requeue(RETRY_OUTDATED * record.outdated_retries);
     }
     let wait = match &drive.outcome {
-        Outcome::Failed(Failure { refusal, .. }) => {
+        Outcome::Failed(Failure {
+            refusal,
+            service_account,
+        }) => {
             let wait = record.next_backoff(context.timing.max_backoff);
             let wait = if refusal.final_ {
                 wait.max(SLOW_RETRY.min(context.timing.max_backoff))
             } else {
                 wait
             };
+            let about_one = service_account.is_some();
             record.pause = Some(Pause {
                 key,
+                service_accounts: about_one
+                    .then(|| observe::service_account_versions(context, record, &object, now)),
                 until: now + wait,
             });
             Some(wait)
@@ -183,7 +188,8 @@ fn jittered(interval: Duration, object: &MlServiceRole) -> Duration {
     interval.mul_f64(1.0 + f64::from(spread) / 1000.0)
 }
 
-/// After a failure nothing is tried again before its time unless one of these changes.
+/// After a failure nothing is tried again before its time unless one of these changes, or one of the ServiceAccounts
+/// that it was about.
 fn attempt_key(context: &Context, object: &MlServiceRole) -> String {
     let class = object
         .spec

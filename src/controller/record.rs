@@ -63,8 +63,26 @@ pub struct Synced {
 pub struct Pause {
     /// What was tried: it is tried earlier only when this changes.
     pub key: String,
+    /// The object's ServiceAccounts, after a failure about one of them: then it is tried earlier when they change
+    /// too. Not after others, so that a busy ServiceAccount doesn't make calls to AWS.
+    pub service_accounts: Option<ServiceAccountVersions>,
     /// Until when.
     pub until: Duration,
+}
+
+/// Name, uid and version of ServiceAccounts.
+pub type ServiceAccountVersions = BTreeSet<(String, String, String)>;
+
+impl Pause {
+    /// Whether nothing is tried yet. `now_at` tells the present versions of the object's ServiceAccounts.
+    pub fn holds(&self, key: &str, now: Duration, now_at: impl FnOnce() -> ServiceAccountVersions) -> bool {
+        self.key == key
+            && now < self.until
+            && self
+                .service_accounts
+                .as_ref()
+                .is_none_or(|then| *then == now_at())
+    }
 }
 
 /// Something that we wrote, over versions that a cache may still show.
@@ -244,6 +262,48 @@ mod tests {
         let edited = Some(account("6"));
         assert_eq!(record.newest_service_account("a", edited.clone(), at(3)), edited);
         assert_eq!(record.believed_until("a"), None);
+    }
+
+    /// The versions of the one ServiceAccount, as they are told to a pause.
+    fn seen(record: &mut Record, cached: &str, now: Duration) -> ServiceAccountVersions {
+        let found = record.newest_service_account("a", Some(account(cached)), now);
+        let version = |account: ServiceAccountState| (account.name, account.uid, account.resource_version);
+        found.into_iter().map(version).collect()
+    }
+
+    fn pause(service_accounts: Option<ServiceAccountVersions>) -> Pause {
+        Pause {
+            key: "k".to_owned(),
+            service_accounts,
+            until: at(300),
+        }
+    }
+
+    #[test]
+    fn a_failure_about_a_service_account_is_tried_again_as_soon_as_it_changes() {
+        let mut record = Record::default();
+        let paused = pause(Some(seen(&mut record, "4", at(0))));
+        assert!(paused.holds("k", at(1), || seen(&mut record, "4", at(1))));
+        assert!(!paused.holds("k", at(2), || seen(&mut record, "5", at(2))));
+        // As with every pause: the object changed, or its time is over.
+        assert!(!paused.holds("other", at(1), || seen(&mut record, "4", at(1))));
+        assert!(!paused.holds("k", at(300), || seen(&mut record, "4", at(1))));
+    }
+
+    #[test]
+    fn a_write_of_ours_beside_the_failure_does_not_end_the_pause_when_the_cache_shows_it() {
+        let mut record = Record::default();
+        seen(&mut record, "4", at(0));
+        record.service_account_written("a", Some(account("5")), at(1));
+        let paused = pause(Some(seen(&mut record, "4", at(1))));
+        for (cached, now) in [("4", 2), ("5", 3), ("5", 60)] {
+            assert!(paused.holds("k", at(now), || seen(&mut record, cached, at(now))));
+        }
+    }
+
+    #[test]
+    fn a_failure_about_the_role_is_not_tried_again_when_a_service_account_changes() {
+        assert!(pause(None).holds("k", at(1), || panic!("nobody asks")));
     }
 
     #[test]

@@ -1,19 +1,18 @@
-//! Which ServiceAccounts to create, annotate or let go. An annotation that somebody else wrote is never
-//! replaced, and only what the operator wrote is taken away.
+//! Which ServiceAccounts to create or annotate. What somebody else wrote is replaced only where the object says
+//! so, once the new role is in sync, and with a record of what it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::resolve::ServiceAccountIntent;
-use super::step::{BoundBy, ServiceAccountBinding, Step};
+use super::step::{BoundBy, Previous, ServiceAccountBinding, Step};
 use super::{Owner, RoleIntent};
 use crate::api::condition::reasons;
-use crate::api::role::CreationPolicy;
+use crate::api::role::{ConflictPolicy, CreationPolicy};
 use crate::api::{
-    AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, DEFAULT_AUDIENCE, FIELD_MANAGER,
-    ROLE_ARN_ANNOTATION,
+    AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, DEFAULT_AUDIENCE, PREVIOUS_AUDIENCE_ANNOTATION,
+    PREVIOUS_ROLE_ARN_ANNOTATION, ROLE_ARN_ANNOTATION,
 };
 use crate::guard::Refusal;
-use crate::iam::arn::RoleArn;
 
 /// A ServiceAccount of the object's namespace, as far as it matters.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -30,15 +29,38 @@ pub struct ServiceAccountState {
     pub annotations: BTreeMap<String, String>,
     /// The manager that keeps writing another ARN over ours, again and again.
     pub contested_by: Option<String>,
+    /// The other managers that hold an annotation, for those that [`may_be_held`](Self::may_be_held) asks for, as
+    /// far as known.
+    pub holders: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl ServiceAccountState {
-    fn annotation(&self, key: &str) -> Option<&str> {
+    pub(super) fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.get(key).map(String::as_str)
     }
 
-    fn marker(&self, key: &str) -> Option<BoundBy> {
+    pub(super) fn marker(&self, key: &str) -> Option<BoundBy> {
         self.annotation(key).and_then(BoundBy::parse)
+    }
+
+    /// The ARN on it; an empty one is none.
+    fn role_arn(&self) -> Option<&str> {
+        self.annotation(ROLE_ARN_ANNOTATION)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The annotations that are written over without a word, unless another manager holds them: an empty ARN and
+    /// an audience, where no marker says that they are an object's.
+    pub fn may_be_held(&self) -> Vec<&'static str> {
+        let unmarked = self.marker(BOUND_BY_ANNOTATION).is_none();
+        [
+            (ROLE_ARN_ANNOTATION, self.role_arn().is_none()),
+            (AUDIENCE_ANNOTATION, true),
+        ]
+        .into_iter()
+        .filter(|(key, matters)| unmarked && *matters && self.annotations.contains_key(*key))
+        .map(|(key, _)| key)
+        .collect()
     }
 }
 
@@ -79,30 +101,47 @@ pub struct Surroundings<'a> {
     pub created: &'a str,
 }
 
-/// Verdicts on the wanted ServiceAccounts, and the steps that bind them.
-pub fn bind(intent: &RoleIntent, around: Surroundings<'_>) -> (Vec<BindingVerdict>, Vec<Step>) {
-    let mut verdicts = Vec::new();
-    let mut steps = Vec::new();
+/// How the wanted ServiceAccounts stand, and the steps that bind them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Bindings {
+    /// One for each wanted ServiceAccount.
+    pub verdicts: Vec<BindingVerdict>,
+    /// Steps that can be taken as soon as the role exists: no pod loses anything by them.
+    pub early: Vec<Step>,
+    /// Steps that replace an ARN which may work. They wait until the role is in sync.
+    pub once_synced: Vec<Step>,
+}
+
+/// Judges the wanted ServiceAccounts.
+pub fn bind(intent: &RoleIntent, around: Surroundings<'_>) -> Bindings {
+    let mut bindings = Bindings::default();
     for wanted in &intent.service_accounts {
         let found = around.service_accounts.iter().find(|sa| sa.name == wanted.name);
-        let (bound, problem, step) = match judge(intent, wanted, found, around) {
-            Judgement::Bound => (true, None, None),
-            Judgement::Do(step) => (false, None, Some(step)),
-            Judgement::Problem(refusal) => (false, Some(refusal), None),
+        let (bound, problem) = match judge(intent, wanted, found, around) {
+            Judgement::Bound => (true, None),
+            Judgement::Early(step) => {
+                bindings.early.push(step);
+                (false, None)
+            }
+            Judgement::OnceSynced(step) => {
+                bindings.once_synced.push(step);
+                (false, None)
+            }
+            Judgement::Problem(refusal) => (false, Some(refusal)),
         };
-        verdicts.push(BindingVerdict {
+        bindings.verdicts.push(BindingVerdict {
             name: wanted.name.clone(),
             bound,
             problem,
         });
-        steps.extend(step);
     }
-    (verdicts, steps)
+    bindings
 }
 
 enum Judgement {
     Bound,
-    Do(Step),
+    Early(Step),
+    OnceSynced(Step),
     Problem(Refusal),
 }
 
@@ -125,24 +164,10 @@ fn judge(
             ),
         ));
     }
-    // What the token is made out to is `sts.amazonaws.com` where nothing is said; an annotation that says otherwise,
-    // such as one from before the class's audience changed, is overwritten, since an apply can't be relied on to
-    // take it away.
-    let audience = intent.audience.as_deref().unwrap_or(DEFAULT_AUDIENCE);
-    let said = found.and_then(|sa| sa.annotation(AUDIENCE_ANNOTATION));
-    let audience_right = said.unwrap_or(DEFAULT_AUDIENCE) == audience;
-    let binding = ServiceAccountBinding {
-        name: name.clone(),
-        role_arn: intent.arn().clone(),
-        audience: (intent.audience.is_some() || said.is_some()).then(|| audience.to_owned()),
-        bound_by: BoundBy {
-            name: owner.name.clone(),
-            uid: owner.uid.clone(),
-        },
-    };
+    let binding = binding(intent, name, found);
     let Some(sa) = found else {
         return match wanted.creation_policy {
-            CreationPolicy::IfMissing => Judgement::Do(Step::CreateServiceAccount(binding)),
+            CreationPolicy::IfMissing => Judgement::Early(Step::CreateServiceAccount(binding)),
             CreationPolicy::Never => Judgement::Problem(Refusal::passing(
                 reasons::SERVICE_ACCOUNT_MISSING,
                 format!(
@@ -158,44 +183,132 @@ fn judge(
             format!("ServiceAccount {name:?} is being deleted; it is bound again once it is gone"),
         ));
     }
+    let arn = intent.arn().to_string();
+    let ours = sa.role_arn() == Some(arn.as_str());
     // Our own name under a uid that no live object has: the object was deleted and restored, or re-created.
     let by_us = bound_by.as_ref().is_some_and(|by| by.name == owner.name);
-    let bind = |force: bool| {
-        Judgement::Do(Step::BindServiceAccount {
-            binding: binding.clone(),
-            uid: sa.uid.clone(),
-            force_at: force.then(|| sa.resource_version.clone()),
-        })
-    };
-    let arn = intent.arn().to_string();
-    match sa.annotation(ROLE_ARN_ANNOTATION) {
-        Some(value) if value == arn => {
-            let marked = bound_by.as_ref().is_some_and(|by| *by == binding.bound_by);
-            if audience_right && marked {
-                Judgement::Bound
-            } else {
-                bind(bound_by.is_some())
-            }
-        }
-        gone_or_ours if by_us || gone_or_ours.is_none_or(str::is_empty) => match &sa.contested_by {
-            None => bind(bound_by.is_some()),
-            Some(manager) => Judgement::Problem(Refusal::passing(
-                reasons::ANNOTATION_CONTESTED,
-                format!(
-                    "{manager} keeps removing or rewriting the annotation {ROLE_ARN_ANNOTATION} of ServiceAccount \
-                     {name:?}; take the ServiceAccount's annotations out of what {manager} applies, or take the \
-                     ServiceAccount off this object (it is written again now and then)"
-                ),
-            )),
-        },
-        _ => Judgement::Problem(Refusal::new(
+    let wanted_audience = intent.audience.as_deref().unwrap_or(DEFAULT_AUDIENCE);
+    let audience_right = sa.annotation(AUDIENCE_ANNOTATION).unwrap_or(DEFAULT_AUDIENCE) == wanted_audience;
+    if ours && audience_right && bound_by.as_ref() == Some(&binding.bound_by) {
+        return Judgement::Bound;
+    }
+    let replaces = sa.role_arn().is_some() && !ours && !by_us;
+    let may_replace = wanted.conflict_policy == ConflictPolicy::Replace;
+    if replaces && !may_replace {
+        return Judgement::Problem(Refusal::new(
             reasons::SERVICE_ACCOUNT_CONFLICT,
             format!(
                 "ServiceAccount {name:?} carries another role's ARN in the annotation {ROLE_ARN_ANNOTATION}, which this \
-                 object didn't write and leaves alone; remove the annotation, or take the ServiceAccount off this object"
+                 object didn't write and leaves alone; remove the annotation, or take the ServiceAccount off this object, \
+                 or write conflictPolicy: Replace to have it replaced, and put back when this object lets go"
             ),
-        )),
+        ));
     }
+    if let Some(manager) = &sa.contested_by {
+        return Judgement::Problem(Refusal::passing(
+            reasons::ANNOTATION_CONTESTED,
+            format!(
+                "{manager} keeps removing or rewriting the annotation {ROLE_ARN_ANNOTATION} of ServiceAccount \
+                 {name:?}, or the operator's annotations beside it; take the ServiceAccount's annotations out of what \
+                 {manager} applies, or take the ServiceAccount off this object (it is written again now and then)"
+            ),
+        ));
+    }
+    let overwritten = overwritten(sa, &binding);
+    let held = overwritten.iter().find(|(_, managers)| !managers.is_empty());
+    if let Some((key, managers)) = held.filter(|_| !may_replace) {
+        let managers = managers.iter().cloned().collect::<Vec<_>>().join(", ");
+        let value = sa.annotation(key).unwrap_or_default();
+        let which = if value.is_empty() {
+            "an empty annotation"
+        } else {
+            "an annotation"
+        };
+        return Judgement::Problem(Refusal::new(
+            reasons::SERVICE_ACCOUNT_CONFLICT,
+            format!(
+                "ServiceAccount {name:?} has {which} {key} that {managers} holds; take it out of what {managers} applies, \
+                 or write conflictPolicy: Replace to have it replaced, and put back when this object lets go"
+            ),
+        ));
+    }
+    // What nobody holds, or only an earlier write of our own, is nobody's loss.
+    let force = bound_by.is_some() || replaces || !overwritten.is_empty();
+    let step = Step::BindServiceAccount {
+        uid: sa.uid.clone(),
+        force_at: force.then(|| sa.resource_version.clone()),
+        binding,
+    };
+    if replaces {
+        Judgement::OnceSynced(step)
+    } else {
+        Judgement::Early(step)
+    }
+}
+
+/// What is to be written on a ServiceAccount.
+fn binding(intent: &RoleIntent, name: &str, found: Option<&ServiceAccountState>) -> ServiceAccountBinding {
+    let owner = &intent.owner;
+    // What the token is made out to is `sts.amazonaws.com` where nothing is said; an annotation that says otherwise,
+    // such as one from before the class's audience changed, is overwritten, since an apply can't be relied on to
+    // take it away.
+    let said = found.and_then(|sa| sa.annotation(AUDIENCE_ANNOTATION));
+    let audience = intent.audience.as_deref().unwrap_or(DEFAULT_AUDIENCE);
+    ServiceAccountBinding {
+        name: name.to_owned(),
+        role_arn: intent.arn().clone(),
+        audience: (intent.audience.is_some() || said.is_some()).then(|| audience.to_owned()),
+        bound_by: BoundBy {
+            name: owner.name.clone(),
+            uid: owner.uid.clone(),
+        },
+        previous: found.map(|sa| previous(intent, sa)).unwrap_or_default(),
+    }
+}
+
+/// What must be remembered of a ServiceAccount. A record that is there already is kept: an apply that leaves it out
+/// would take it away. A value is recorded only where nobody's marker is beside it: under a marker it is what an
+/// object wrote, and its role may be gone by the time that this one lets go.
+fn previous(intent: &RoleIntent, sa: &ServiceAccountState) -> Previous {
+    let recorded = |key: &str| sa.annotation(key).map(str::to_owned);
+    let role_arn = recorded(PREVIOUS_ROLE_ARN_ANNOTATION);
+    let audience = recorded(PREVIOUS_AUDIENCE_ANNOTATION);
+    if sa.marker(BOUND_BY_ANNOTATION).is_some() {
+        return Previous { role_arn, audience };
+    }
+    let arn = intent.arn().to_string();
+    let found = sa.role_arn();
+    let is_ours = found == Some(arn.as_str());
+    Previous {
+        role_arn: match found {
+            // The marker was taken off beside it, or the ARN was written by hand: ours since it was written.
+            Some(_) if is_ours && !intent.arn_predates_us => role_arn,
+            Some(_) if is_ours => role_arn.or(Some(arn)),
+            // Whatever was recorded before, this is what pods use now.
+            Some(other) => Some(other.to_owned()),
+            None => role_arn,
+        },
+        audience: match recorded(AUDIENCE_ANNOTATION) {
+            Some(found) if !is_ours => Some(found),
+            _ => audience,
+        },
+    }
+}
+
+/// The annotations of nobody's ServiceAccount that get another value, and the other managers that hold them.
+fn overwritten<'a>(
+    sa: &'a ServiceAccountState,
+    binding: &ServiceAccountBinding,
+) -> Vec<(&'a str, &'a BTreeSet<String>)> {
+    let wanted = binding.annotations();
+    let unmarked = sa.marker(BOUND_BY_ANNOTATION).is_none();
+    sa.holders
+        .iter()
+        .filter(|(key, _)| {
+            unmarked && wanted.contains_key(*key) && sa.annotations.get(*key) != wanted.get(*key)
+        })
+        .map(|(key, managers)| (key.as_str(), managers))
+        .collect()
 }
 
 /// The other object that has the better claim: the one that bound the ServiceAccount, then the older one, then
@@ -230,94 +343,4 @@ fn claimant<'a>(
         .filter(|rival| !rival.deleting && rival.service_accounts.iter().any(|name| name == service_account))
         .filter(|rival| (rival.created.as_str(), rival.uid.as_str()) < (around.created, owner.uid.as_str()))
         .min_by(|a, b| (&a.created, &a.uid).cmp(&(&b.created, &b.uid)))
-}
-
-/// Steps that let go of every ServiceAccount that this object bound, `kept` ones aside.
-///
-/// `retain` leaves the annotation that pods need and takes only our markers.
-pub fn release(
-    owner: &Owner,
-    arn: Option<&RoleArn>,
-    kept: &[ServiceAccountIntent],
-    around: Surroundings<'_>,
-    retain: bool,
-) -> Vec<Step> {
-    let us = BoundBy {
-        name: owner.name.clone(),
-        uid: owner.uid.clone(),
-    };
-    let arn = arn.map(RoleArn::to_string);
-    let mut steps = Vec::new();
-    for sa in around.service_accounts {
-        if sa.deleting || kept.iter().any(|intent| intent.name == sa.name) {
-            continue;
-        }
-        let bound_by = sa.marker(BOUND_BY_ANNOTATION);
-        let somebody_elses = bound_by.as_ref().is_some_and(|by| {
-            *by != us && (by.name != us.name || around.rivals.iter().any(|rival| rival.uid == by.uid))
-        });
-        if somebody_elses || bound_by.is_none() {
-            continue;
-        }
-        let role_arn = sa.annotation(ROLE_ARN_ANNOTATION);
-        let points_at_role = arn.is_some() && role_arn == arn.as_deref();
-        let mut annotations = BTreeMap::new();
-        let mut take = |key: &str| {
-            if let Some(value) = sa.annotation(key) {
-                annotations.insert(key.to_owned(), value.to_owned());
-            }
-        };
-        take(BOUND_BY_ANNOTATION);
-        take(CREATED_BY_ANNOTATION);
-        if points_at_role && !retain {
-            take(ROLE_ARN_ANNOTATION);
-            take(AUDIENCE_ANNOTATION);
-        }
-        let created_by_us = sa.marker(CREATED_BY_ANNOTATION).is_some_and(|by| by == us);
-        let (name, uid) = (sa.name.clone(), sa.uid.clone());
-        if created_by_us && points_at_role && !retain {
-            steps.push(Step::DeleteServiceAccount {
-                name,
-                uid,
-                annotations,
-            });
-        } else if !annotations.is_empty() {
-            steps.push(Step::UnbindServiceAccount {
-                name,
-                uid,
-                annotations,
-            });
-        }
-    }
-    steps
-}
-
-/// Steps that take the ARN of a role that is about to be deleted off ServiceAccounts that nobody has marked: no pod
-/// may start with a role that isn't there. Only where the role is known to be this object's; a foreign role's ARN
-/// is not ours to take away.
-pub fn unpoint(arn: &RoleArn, around: Surroundings<'_>) -> Vec<Step> {
-    let arn = arn.to_string();
-    around
-        .service_accounts
-        .iter()
-        .filter(|sa| !sa.deleting && sa.marker(BOUND_BY_ANNOTATION).is_none())
-        .filter(|sa| sa.annotation(ROLE_ARN_ANNOTATION) == Some(arn.as_str()))
-        .map(|sa| Step::UnbindServiceAccount {
-            name: sa.name.clone(),
-            uid: sa.uid.clone(),
-            annotations: BTreeMap::from([(ROLE_ARN_ANNOTATION.to_owned(), arn.clone())]),
-        })
-        .collect()
-}
-
-/// Whether a ServiceAccount that carries our `created-by` may be deleted, from a live read: its field managers
-/// and how many secrets it names. The error says why it stays.
-pub fn may_delete<'a>(managers: impl IntoIterator<Item = &'a str>, secrets: usize) -> Result<(), String> {
-    if let Some(other) = managers.into_iter().find(|manager| *manager != FIELD_MANAGER) {
-        return Err(format!("{other} has written to it too"));
-    }
-    if secrets > 0 {
-        return Err("it names secrets".to_owned());
-    }
-    Ok(())
 }

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::binding::{Surroundings, release, unpoint};
+use super::binding::Surroundings;
 use super::knowledge::{Clock, RoleKnowledge, RoleState};
 use super::ownership::{Ownership, judge};
 use super::planner::{Depth, Next, Notice, Plan, WINDOWS_UNTIL_READABLE, confirm};
+use super::release::{OwnArn, release, release_notices, unpoint};
 use super::{Owner, Step};
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
@@ -56,14 +57,10 @@ impl Departure {
 }
 
 /// Steps that need nothing of AWS: what the ServiceAccounts carry.
-pub fn release_all(
-    owner: &Owner,
-    role_arn: Option<&RoleArn>,
-    around: Surroundings<'_>,
-    retain: bool,
-) -> Plan {
+pub fn release_all(owner: &Owner, role_arn: Option<&RoleArn>, around: Surroundings<'_>, own: OwnArn) -> Plan {
     let mut plan = Plan::default();
-    plan.stage(release(owner, role_arn, &[], around, retain));
+    plan.stage(release(owner, role_arn, &[], around, own));
+    plan.notices = release_notices(owner, role_arn, &[], around, own);
     plan
 }
 
@@ -76,12 +73,13 @@ pub fn plan_departure(
 ) -> Next {
     let Departure { owner, role_arn, .. } = departure;
     let retain = departure.retain == Retention::Retain;
+    let own = if retain { OwnArn::Stays } else { OwnArn::Goes };
     // A refused Retain keeps the annotation, so that pods keep working until somebody decides.
     let undecided = matches!(departure.retain, Retention::Refused(_));
     let unbind = if undecided {
         Plan::default()
     } else {
-        release_all(owner, Some(role_arn), around, retain)
+        release_all(owner, Some(role_arn), around, own)
     };
     if !unbind.is_empty() {
         return Next::Do(unbind);
@@ -119,7 +117,7 @@ pub fn plan_departure(
                 message: format!("{}; this object goes without it", refusal.message),
                 warning: true,
             });
-            plan.stage(release(owner, Some(role_arn), &[], around, retain));
+            plan.stage(release(owner, Some(role_arn), &[], around, own));
             plan.stage(departure.let_go());
             return Next::Do(plan);
         }
@@ -225,7 +223,7 @@ fn gone(departure: &Departure, knowledge: &RoleKnowledge, around: Surroundings<'
         Some(&departure.role_arn),
         &[],
         around,
-        false,
+        OwnArn::Goes,
     ));
     plan.stage(departure.let_go());
     Next::Do(plan)

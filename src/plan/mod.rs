@@ -10,6 +10,7 @@ mod outcome;
 mod ownership;
 mod placement;
 mod planner;
+mod release;
 mod resolve;
 mod step;
 mod tenure;
@@ -17,7 +18,7 @@ mod tenure;
 #[cfg(test)]
 mod tests;
 
-pub use binding::{BindingVerdict, Rival, ServiceAccountState, Surroundings, bind, may_delete};
+pub use binding::{BindingVerdict, Bindings, Rival, ServiceAccountState, Surroundings, bind};
 pub use departure::{Departure, Retention, plan_departure, release_all};
 pub use drift::drift_repaired;
 pub use knowledge::{Clock, RoleKnowledge, RoleState};
@@ -25,8 +26,9 @@ pub use outcome::{Failure, Outcome, Report, class_conditions, conditions};
 pub use ownership::{Owner, Ownership, judge as judge_ownership};
 pub use placement::{Placement, departing_class, departure_targets, placement_in_force, select_class};
 pub use planner::{Depth, Next, Notice, Plan, plan};
+pub use release::{OwnArn, may_delete};
 pub use resolve::{
     Account, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place, resolve,
 };
-pub use step::{BoundBy, ServiceAccountBinding, Step};
+pub use step::{BoundBy, Previous, ServiceAccountBinding, Step};
 pub use tenure::{Tenure, kept};

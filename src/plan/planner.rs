@@ -8,9 +8,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::binding::{BindingVerdict, Surroundings, bind, release};
+use super::binding::{BindingVerdict, Bindings, Surroundings, bind};
 use super::knowledge::{Clock, RoleKnowledge, RoleState};
 use super::ownership::{Ownership, judge};
+use super::release::{OwnArn, release, release_notices};
 use super::{RoleIntent, Step};
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
@@ -103,21 +104,29 @@ pub fn plan(
     clock: &Clock,
 ) -> Next {
     let mut plan = Plan::default();
-    let (bindings, binding_steps) = bind(intent, around);
-    plan.bindings = bindings;
-    let release_steps = release(
-        &intent.owner,
-        Some(intent.arn()),
-        &intent.service_accounts,
-        around,
-        false,
-    );
+    let Bindings {
+        verdicts,
+        early,
+        once_synced,
+    } = bind(intent, around);
+    plan.bindings = verdicts;
+    let (owner, arn, kept) = (&intent.owner, Some(intent.arn()), &intent.service_accounts);
+    let own = if intent.arn_predates_us {
+        OwnArn::StaysWhereItWas
+    } else {
+        OwnArn::Goes
+    };
+    let notices = release_notices(owner, arn, kept, around, own);
+    // A working ARN is replaced only by one that was seen to work, not by one remembered to.
+    let replaces = !once_synced.is_empty();
+    let mut last = once_synced;
+    last.extend(release(owner, arn, kept, around, own));
     if !has_finalizer {
         plan.stage(vec![Step::AddFinalizer(intent.placement.clone())]);
     }
     match &knowledge.state {
         RoleState::Unknown if knowledge.exists_since.is_none() && !has_finalizer => {
-            create(intent, binding_steps, release_steps, &mut plan);
+            create(intent, early, last, &mut plan);
         }
         RoleState::Unknown => return Next::Read(Depth::Full),
         RoleState::Absent => {
@@ -127,7 +136,7 @@ pub fn plan(
             if let Some(wait) = not_yet_readable(intent, knowledge, clock) {
                 return wait;
             }
-            create(intent, binding_steps, release_steps, &mut plan);
+            create(intent, early, last, &mut plan);
         }
         RoleState::Present { header, content } => {
             if knowledge.is_due(clock) {
@@ -151,15 +160,16 @@ pub fn plan(
                 return Next::Read(Depth::Full);
             };
             repair(intent, header, content, inherited, &mut plan);
-            plan.stage(binding_steps);
-            plan.stage(release_steps);
+            plan.stage(early);
+            plan.stage(last);
         }
     }
     // What is remembered may be old: before an existing role is changed, it is read once more.
     let creates = plan.steps().any(|step| matches!(step, Step::CreateRole(_)));
-    if !creates && plan.steps().any(Step::writes_role) && !knowledge.is_fresh(clock) {
+    if !creates && (replaces || plan.steps().any(Step::writes_role)) && !knowledge.is_fresh(clock) {
         return Next::Read(Depth::Full);
     }
+    plan.notices.extend(notices);
     Next::Do(plan)
 }
 
@@ -171,7 +181,7 @@ fn fresh_or(knowledge: &RoleKnowledge, clock: &Clock, otherwise: impl FnOnce() -
     }
 }
 
-fn create(intent: &RoleIntent, binding: Vec<Step>, release: Vec<Step>, plan: &mut Plan) {
+fn create(intent: &RoleIntent, binding: Vec<Step>, last: Vec<Step>, plan: &mut Plan) {
     plan.stage(vec![Step::CreateRole(Box::new(intent.new_role()))]);
     // Bound before the policies are there: a pod that starts now has credentials, and soon permissions.
     let mut stage = binding;
@@ -181,7 +191,7 @@ fn create(intent: &RoleIntent, binding: Vec<Step>, release: Vec<Step>, plan: &mu
     }));
     stage.extend(intent.attached.iter().cloned().map(Step::Attach));
     plan.stage(stage);
-    plan.stage(release);
+    plan.stage(last);
 }
 
 fn repair(intent: &RoleIntent, header: &RoleHeader, content: &RoleContent, inherited: bool, plan: &mut Plan) {

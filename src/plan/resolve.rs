@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Owner, Placement};
 use crate::api::condition::reasons;
-use crate::api::role::CreationPolicy;
+use crate::api::role::{ConflictPolicy, CreationPolicy};
 use crate::api::{DEFAULT_AUDIENCE, MlServiceRoleSpec};
 use crate::guard::{ClassRules, Refusal, Request, check, check_supported};
 use crate::iam::arn::{AccountId, Issuer, Partition, PolicyArn, RoleArn};
@@ -75,6 +75,9 @@ pub struct RoleIntent {
     pub service_accounts: Vec<ServiceAccountIntent>,
     /// Audience annotation, where the audience isn't the usual one.
     pub audience: Option<String>,
+    /// Whether ServiceAccounts may carry the role's ARN since before it was this object's, as with a role that was
+    /// taken over: then the ARN stays on them when they are let go.
+    pub arn_predates_us: bool,
 }
 
 /// What a ServiceAccount must be.
@@ -84,6 +87,8 @@ pub struct ServiceAccountIntent {
     pub name: String,
     /// Whether it is created when missing.
     pub creation_policy: CreationPolicy,
+    /// What becomes of another role's ARN on it.
+    pub conflict_policy: ConflictPolicy,
 }
 
 impl RoleIntent {
@@ -203,9 +208,11 @@ pub fn resolve(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
             .map(|reference| ServiceAccountIntent {
                 name: reference.name,
                 creation_policy: reference.creation_policy.unwrap_or_default(),
+                conflict_policy: reference.conflict_policy.unwrap_or_default(),
             })
             .collect(),
         audience: Some(class.audience.clone()).filter(|audience| audience != DEFAULT_AUDIENCE),
+        arn_predates_us: false,
         placement,
     })
 }

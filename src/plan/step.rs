@@ -5,6 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::Placement;
+use crate::api::{
+    AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, PREVIOUS_AUDIENCE_ANNOTATION, PREVIOUS_ROLE_ARN_ANNOTATION,
+    ROLE_ARN_ANNOTATION,
+};
 use crate::iam::arn::{PolicyArn, RoleArn};
 use crate::iam::role::NewRole;
 
@@ -65,6 +69,8 @@ pub enum Step {
         uid: String,
         /// The annotations to remove, each only while it has this value.
         annotations: BTreeMap<String, String>,
+        /// What takes the place of those of them that were something else before us.
+        restored: BTreeMap<String, String>,
     },
     /// Delete a ServiceAccount that we created, if nobody else has an interest in it; else unbind it.
     DeleteServiceAccount {
@@ -74,6 +80,8 @@ pub enum Step {
         uid: String,
         /// The annotations to remove where it must stay, each only while it has this value.
         annotations: BTreeMap<String, String>,
+        /// What takes the place of those of them that were something else before us, where it must stay.
+        restored: BTreeMap<String, String>,
     },
     /// Delete the role.
     DeleteRole,
@@ -92,6 +100,35 @@ pub struct ServiceAccountBinding {
     pub audience: Option<String>,
     /// The object that binds it.
     pub bound_by: BoundBy,
+    /// What was there before us.
+    pub previous: Previous,
+}
+
+/// What a ServiceAccount carried before it was bound, kept on it so that it can be put back.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Previous {
+    /// The `role-arn` that was replaced.
+    pub role_arn: Option<String>,
+    /// The `audience`, whether or not it was another one.
+    pub audience: Option<String>,
+}
+
+impl ServiceAccountBinding {
+    /// The annotations that say all this. All of them are written in one request, so that no cut leaves a value
+    /// without the record of what it replaced.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        let given = |key: &str, value: &Option<String>| Some((key.to_owned(), value.clone()?));
+        [
+            Some((ROLE_ARN_ANNOTATION.to_owned(), self.role_arn.to_string())),
+            Some((BOUND_BY_ANNOTATION.to_owned(), self.bound_by.to_string())),
+            given(AUDIENCE_ANNOTATION, &self.audience),
+            given(PREVIOUS_ROLE_ARN_ANNOTATION, &self.previous.role_arn),
+            given(PREVIOUS_AUDIENCE_ANNOTATION, &self.previous.audience),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
 }
 
 /// The value of the annotations `bound-by` and `created-by`: name and uid of an MlServiceRole.

@@ -11,5 +11,6 @@ mod ownership;
 mod placement;
 mod planner;
 mod release;
+mod replace;
 mod resolve;
 mod tenure;

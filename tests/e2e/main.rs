@@ -19,7 +19,9 @@ mod deletion;
 mod drift;
 mod faults;
 mod foreign;
+mod gitops;
 mod refusals;
+mod replace;
 mod restart;
 mod schema_class;
 mod schema_role;
@@ -60,6 +62,7 @@ fn parallel() -> Vec<Trial> {
         // First what waits longest.
         deletion::trials(),
         service_accounts::trials(),
+        gitops::trials(),
         drift::trials(),
         schema_role::trials(),
         schema_update::trials(),
@@ -68,6 +71,7 @@ fn parallel() -> Vec<Trial> {
         updates::trials(),
         foreign::trials(),
         unbinding::trials(),
+        replace::trials(),
         classes::trials(),
         refusals::trials(),
         states::trials(),
@@ -81,7 +85,7 @@ fn parallel() -> Vec<Trial> {
 }
 
 fn serial() -> Vec<Trial> {
-    [defaults::trials(), restart::trials()]
+    [defaults::trials(), restart::trials(), replace::serial()]
         .into_iter()
         .flatten()
         .collect()

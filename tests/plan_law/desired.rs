@@ -186,7 +186,12 @@ fn spec(dice: &mut Dice) -> Value {
     let accounts: Vec<Value> = dice
         .some(&ACCOUNTS)
         .into_iter()
-        .map(|name| json!({"name": name, "creationPolicy": *dice.pick(&["IfMissing", "IfMissing", "Never"])}))
+        .map(|name| {
+            json!({
+                "name": name, "creationPolicy": *dice.pick(&["IfMissing", "IfMissing", "Never"]),
+                "conflictPolicy": *dice.pick(&["Refuse", "Replace"]),
+            })
+        })
         .collect();
     if accounts.is_empty() && services.is_empty() {
         services.push(SERVICES[0]);

@@ -100,7 +100,7 @@ async fn check_case(case: &Case, mut dice: Dice) -> Tally {
     };
     match (expected, ended) {
         (Expected::AtRest, Ended::AtRest) => {
-            if let Err(wrong) = invariants::is_in_sync(&world) {
+            if let Err(wrong) = invariants::is_in_sync(&world, None) {
                 panic!("{wrong}; {}", context());
             }
         }

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
+use mlservicerole_operator::api::role::ConflictPolicy;
 use mlservicerole_operator::api::{
-    BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, FIELD_MANAGER, ROLE_ARN_ANNOTATION,
+    BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, FIELD_MANAGER, PREVIOUS_ROLE_ARN_ANNOTATION,
+    ROLE_ARN_ANNOTATION,
 };
 use mlservicerole_operator::iam::equivalence::equivalent_text;
 use mlservicerole_operator::iam::tags;
 use mlservicerole_operator::plan::{Retention, RoleIntent};
 
+use crate::observed::BEFORE_ARN;
 use crate::support::fake_cluster::FakeServiceAccount;
 use crate::support::fake_iam::FakeRole;
 use crate::trusted::subjects;
@@ -184,10 +187,81 @@ impl Start {
         let ours = before
             .annotation(BOUND_BY_ANNOTATION)
             .is_some_and(|by| by.starts_with("trainer/"));
-        let theirs = value.is_some_and(|value| value != arn) && !ours;
-        if (theirs || before.deleting) && before != now {
-            found.push(format!("ServiceAccount {name}, which isn't ours, was changed"));
+        let theirs = value.is_some_and(|value| value != arn && !value.is_empty()) && !ours;
+        if !theirs && !before.deleting || before == now {
+            return;
         }
+        if before.deleting || !replaces(world, name, before) {
+            if but_for_our_arn_as_a_record(before, &arn) == but_for_our_arn_as_a_record(now, &arn) {
+                return;
+            }
+            found.push(format!("ServiceAccount {name}, which isn't ours, was changed"));
+            return;
+        }
+        // Under a marker stands what an object wrote; else what was replaced is remembered.
+        let record = match before.annotation(BOUND_BY_ANNOTATION) {
+            Some(by) if by.contains('/') => before.annotation(PREVIOUS_ROLE_ARN_ANNOTATION),
+            _ => value,
+        };
+        if now.annotation(ROLE_ARN_ANNOTATION) != Some(&arn)
+            || now.annotation(PREVIOUS_ROLE_ARN_ANNOTATION) != record
+        {
+            found.push(format!("what ServiceAccount {name} carried was lost: {now:?}"));
+        }
+        let intent = &world.case.desired.intent;
+        let in_sync = world.role().is_some_and(|role| {
+            role.attached == intent.attached
+                && role.inline.len() == intent.inline.len()
+                && holds_only_wanted(&role, intent)
+                && subjects(&role.trust) == self.wanted
+        });
+        if !in_sync {
+            found.push(format!(
+                "the ARN on ServiceAccount {name} was replaced before the role was in sync"
+            ));
+        }
+    }
+}
+
+/// A ServiceAccount without a record of an ARN whose role is about to be deleted: nobody may put that back.
+fn but_for_our_arn_as_a_record(account: &FakeServiceAccount, arn: &str) -> FakeServiceAccount {
+    let mut account = account.clone();
+    account.version = 0;
+    if account.annotation(PREVIOUS_ROLE_ARN_ANNOTATION) == Some(arn) {
+        account.annotations.remove(PREVIOUS_ROLE_ARN_ANNOTATION);
+    }
+    account
+}
+
+/// Whether the object may replace the ARN that a ServiceAccount carries.
+fn replaces(world: &World<'_>, name: &str, before: &FakeServiceAccount) -> bool {
+    let desired = &world.case.desired;
+    let mut wanted = desired.intent.service_accounts.iter();
+    let replaces =
+        wanted.any(|intent| intent.name == name && intent.conflict_policy == ConflictPolicy::Replace);
+    let mut rivals = world.case.observed.rivals.iter();
+    let holder = before.annotation(BOUND_BY_ANNOTATION).unwrap_or_default();
+    let is_rivals = rivals.any(|rival| holder == format!("{}/{}", rival.name, rival.uid));
+    replaces && desired.departure.is_none() && !is_rivals
+}
+
+/// What was there before the object is there again, where the ServiceAccount carried the object's ARN until now.
+fn has_back_what_it_had(
+    name: &str,
+    before: &FakeServiceAccount,
+    now: &FakeServiceAccount,
+    arn: &str,
+) -> Result<(), String> {
+    let marked = before
+        .annotation(BOUND_BY_ANNOTATION)
+        .is_some_and(|by| by.starts_with("trainer/"));
+    let bound = marked && before.annotation(ROLE_ARN_ANNOTATION) == Some(arn) && !before.deleting;
+    let record = before
+        .annotation(PREVIOUS_ROLE_ARN_ANNOTATION)
+        .filter(|record| *record == BEFORE_ARN);
+    match bound && now.annotation(ROLE_ARN_ANNOTATION) != record {
+        true => Err(format!("ServiceAccount {name} should carry {record:?}: {now:?}")),
+        false => Ok(()),
     }
 }
 
@@ -221,11 +295,12 @@ pub fn gained(before: &FakeRole, now: &FakeRole) -> bool {
 pub fn is_as_wanted(world: &World<'_>, start: &Start) -> Result<(), String> {
     match &world.case.desired.departure {
         Some(departure) => is_left_behind(world, start, departure.retain == Retention::Retain),
-        None => is_in_sync(world),
+        None => is_in_sync(world, Some(start)),
     }
 }
 
-pub fn is_in_sync(world: &World<'_>) -> Result<(), String> {
+/// Without others, what was on ServiceAccounts before is there again.
+pub fn is_in_sync(world: &World<'_>, start: Option<&Start>) -> Result<(), String> {
     let intent = &world.case.desired.intent;
     let role = world.role().ok_or("there is no role")?;
     let folded = |tags: &BTreeMap<String, String>| -> BTreeMap<String, String> {
@@ -256,7 +331,7 @@ pub fn is_in_sync(world: &World<'_>) -> Result<(), String> {
         }
     }
     let found = world.visible();
-    let (verdicts, _) = mlservicerole_operator::plan::bind(intent, world.around(&found));
+    let verdicts = mlservicerole_operator::plan::bind(intent, world.around(&found)).verdicts;
     let accounts = world.cluster.service_accounts();
     let arn = intent.arn().to_string();
     for verdict in verdicts.iter().filter(|verdict| verdict.problem.is_none()) {
@@ -270,6 +345,12 @@ pub fn is_in_sync(world: &World<'_>) -> Result<(), String> {
         let wanted = intent.service_accounts.iter().any(|intent| intent.name == *name);
         if !wanted {
             is_free(name, account, &arn, false)?;
+            if let Some(before) = start
+                .and_then(|start| start.accounts.get(name))
+                .filter(|before| before.uid == account.uid)
+            {
+                has_back_what_it_had(name, before, account, &arn)?;
+            }
         }
     }
     Ok(())
@@ -292,6 +373,9 @@ fn is_left_behind(world: &World<'_>, start: &Start, retained: bool) -> Result<()
     for (name, account) in &world.cluster.service_accounts() {
         is_free(name, account, &arn, retained)?;
         let before = start.accounts.get(name);
+        if let Some(before) = before.filter(|before| !retained && before.uid == account.uid) {
+            has_back_what_it_had(name, before, account, &arn)?;
+        }
         let value = before.and_then(|before| before.annotation(ROLE_ARN_ANNOTATION));
         if retained && account.annotation(ROLE_ARN_ANNOTATION) != value && start.role.is_some() {
             return Err(format!(

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mlservicerole_operator::api::{
-    AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, FIELD_MANAGER, ROLE_ARN_ANNOTATION,
+    AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, FIELD_MANAGER,
+    PREVIOUS_ROLE_ARN_ANNOTATION, ROLE_ARN_ANNOTATION,
 };
 use mlservicerole_operator::iam::arn::{PolicyArn, RoleArn};
 use mlservicerole_operator::iam::quota;
@@ -19,6 +20,8 @@ use crate::support::fake_cluster::{FakeServiceAccount, Holder};
 use crate::support::fake_iam::{ACCOUNT, FakeRole};
 
 const OTHER_ARN: &str = "arn:aws:iam::111122223333:role/other";
+/// What a ServiceAccount carried before it was bound.
+pub const BEFORE_ARN: &str = "arn:aws:iam::111122223333:role/before";
 /// When the object was created; rivals are older or younger.
 pub const CREATED: &str = "2026-01-01T05:00:00Z";
 
@@ -366,9 +369,10 @@ fn service_account(dice: &mut Dice, name: &str, arn: &RoleArn) -> Option<FakeSer
         account.annotate(holder.clone(), ROLE_ARN_ANNOTATION, value);
         account.annotate(holder.clone(), BOUND_BY_ANNOTATION, by);
     };
-    match dice.roll(18) {
+    match dice.roll(19) {
         0..=3 => return None,
         4 | 5 => {}
+        18 => account.annotate(Holder::apply("helm"), ROLE_ARN_ANNOTATION, ""),
         6 => mark(&mut account, &us, &arn, "trainer/uid-1"),
         7 | 8 => {
             mark(&mut account, &posted, &arn, "trainer/uid-1");
@@ -386,17 +390,24 @@ fn service_account(dice: &mut Dice, name: &str, arn: &RoleArn) -> Option<FakeSer
             mark(&mut account, &us, &arn, "trainer/uid-1");
             account.annotate(Holder::update("kubectl"), ROLE_ARN_ANNOTATION, OTHER_ARN);
         }
-        13 => account.annotate(us, BOUND_BY_ANNOTATION, "trainer/uid-1"),
+        13 => account.annotate(us.clone(), BOUND_BY_ANNOTATION, "trainer/uid-1"),
         14 => mark(&mut account, &us, OTHER_ARN, "rival/uid-0"),
         15 => mark(&mut account, &us, OTHER_ARN, "gone/uid-9"),
-        16 => account.annotate(us, BOUND_BY_ANNOTATION, "gone/uid-9"),
+        16 => account.annotate(us.clone(), BOUND_BY_ANNOTATION, "gone/uid-9"),
         _ => {
             mark(&mut account, &us, &arn, "trainer/uid-1");
-            account.annotate(us, AUDIENCE_ANNOTATION, "before");
+            account.annotate(us.clone(), AUDIENCE_ANNOTATION, "before");
         }
     }
     if dice.one_in(3) {
         account.annotate(Holder::update("helm"), "team", NAMESPACE);
+    }
+    if dice.one_in(6) {
+        account.annotate(Holder::update("helm"), AUDIENCE_ANNOTATION, "theirs");
+    }
+    if dice.one_in(3) {
+        let record = *dice.pick(&[BEFORE_ARN, BEFORE_ARN, "todo", &arn]);
+        account.annotate(us, PREVIOUS_ROLE_ARN_ANNOTATION, record);
     }
     Some(account)
 }

@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mlservicerole_operator::api::{BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, ROLE_ARN_ANNOTATION};
+use mlservicerole_operator::api::role::ConflictPolicy;
+use mlservicerole_operator::api::{
+    BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, PREVIOUS_ROLE_ARN_ANNOTATION, ROLE_ARN_ANNOTATION,
+};
 use mlservicerole_operator::iam::tags;
 
 use crate::desired::{CLUSTER_UID, FORMER_CLUSTER_UID, NAME, NAMESPACE, NAMESPACE_UID};
@@ -94,7 +97,7 @@ impl Moment {
         let arn = world.case.arn().to_string();
         for (name, before) in &self.accounts {
             match now.accounts.get(name) {
-                Some(after) => account(name, before, after, &arn, &mut found),
+                Some(after) => account(name, before, after, world, &mut found),
                 None if before.annotation(CREATED_BY_ANNOTATION).is_none() => {
                     found.push(format!(
                         "ServiceAccount {name}, which we didn't create, was deleted"
@@ -164,7 +167,7 @@ fn account(
     name: &str,
     before: &FakeServiceAccount,
     after: &FakeServiceAccount,
-    arn: &str,
+    world: &World<'_>,
     found: &mut Vec<String>,
 ) {
     if before.uid != after.uid {
@@ -175,9 +178,32 @@ fn account(
             "an annotation of others on ServiceAccount {name} was changed"
         ));
     }
+    let arn = world.case.arn().to_string();
     let value = before.annotation(ROLE_ARN_ANNOTATION);
     let theirs = value.is_some_and(|value| value != arn && !value.is_empty()) && !is_marked(before);
-    if (theirs || before.deleting) && before.annotations != after.annotations {
+    if !theirs && !before.deleting || before.annotations == after.annotations {
+        return;
+    }
+    let replaced = !before.deleting
+        && replaces(world, name)
+        && after.annotation(ROLE_ARN_ANNOTATION) == Some(&arn)
+        && is_marked(after);
+    // Under another's marker stands what an object wrote, and nobody's former ARN.
+    let remembered = before.annotation(BOUND_BY_ANNOTATION).is_some()
+        || after.annotation(PREVIOUS_ROLE_ARN_ANNOTATION) == value;
+    let only_a_record_of_ours_went = {
+        let mut without = before.clone();
+        without.annotations.remove(PREVIOUS_ROLE_ARN_ANNOTATION);
+        before.annotation(PREVIOUS_ROLE_ARN_ANNOTATION) == Some(&arn)
+            && without.annotations == after.annotations
+    };
+    if !(replaced && remembered) && !only_a_record_of_ours_went {
         found.push(format!("ServiceAccount {name}, which isn't ours, was changed"));
     }
+}
+
+/// Whether the object may replace an ARN on this ServiceAccount.
+fn replaces(world: &World<'_>, name: &str) -> bool {
+    let mut wanted = world.case.desired.intent.service_accounts.iter();
+    wanted.any(|intent| intent.name == name && intent.conflict_policy == ConflictPolicy::Replace)
 }

@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mlservicerole_operator::api::{
     AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, FIELD_MANAGER, MlServiceRole,
-    PLACEMENT_ANNOTATION, ROLE_ARN_ANNOTATION, ROLE_FINALIZER,
+    PLACEMENT_ANNOTATION, PREVIOUS_AUDIENCE_ANNOTATION, PREVIOUS_ROLE_ARN_ANNOTATION, ROLE_ARN_ANNOTATION,
+    ROLE_FINALIZER,
 };
 use mlservicerole_operator::cluster::{ClusterApi, ClusterError, ClusterErrorClass, Removal};
 use mlservicerole_operator::plan::{Placement, ServiceAccountBinding, ServiceAccountState};
@@ -88,6 +89,14 @@ impl FakeServiceAccount {
                 .map(|(key, (value, _))| (key.clone(), value.clone()))
                 .collect(),
             contested_by: None,
+            holders: self
+                .annotations
+                .iter()
+                .map(|(key, (_, holders))| {
+                    let others = holders.iter().filter(|holder| holder.manager != FIELD_MANAGER);
+                    (key.clone(), others.map(|holder| holder.manager.clone()).collect())
+                })
+                .collect(),
         }
     }
 }
@@ -247,8 +256,14 @@ fn annotations_of(binding: &ServiceAccountBinding) -> BTreeMap<&'static str, Str
         (ROLE_ARN_ANNOTATION, binding.role_arn.to_string()),
         (BOUND_BY_ANNOTATION, binding.bound_by.to_string()),
     ]);
-    if let Some(audience) = &binding.audience {
-        annotations.insert(AUDIENCE_ANNOTATION, audience.clone());
+    for (key, value) in [
+        (AUDIENCE_ANNOTATION, &binding.audience),
+        (PREVIOUS_ROLE_ARN_ANNOTATION, &binding.previous.role_arn),
+        (PREVIOUS_AUDIENCE_ANNOTATION, &binding.previous.audience),
+    ] {
+        if let Some(value) = value {
+            annotations.insert(key, value.clone());
+        }
     }
     annotations
 }
@@ -352,6 +367,7 @@ impl State {
         name: &str,
         uid: &str,
         annotations: &BTreeMap<String, String>,
+        restored: &BTreeMap<String, String>,
     ) -> Result<ServiceAccountState, ClusterError> {
         let version = self.version();
         let account = self.account(name, uid)?;
@@ -362,7 +378,12 @@ impl State {
         }
         account
             .annotations
-            .retain(|key, _| !annotations.contains_key(key));
+            .retain(|key, _| !annotations.contains_key(key) || restored.contains_key(key));
+        for (key, value) in restored {
+            if account.annotation(key) != Some(value) {
+                account.annotate(Holder::update(FIELD_MANAGER), key, value);
+            }
+        }
         account.version = version;
         Ok(account.state(name))
     }
@@ -372,6 +393,7 @@ impl State {
         name: &str,
         uid: &str,
         annotations: &BTreeMap<String, String>,
+        restored: &BTreeMap<String, String>,
     ) -> Result<Removal, ClusterError> {
         let account = self.account(name, uid)?;
         let others: Vec<&str> = account
@@ -384,7 +406,7 @@ impl State {
             return Ok(Removal::Deleted);
         }
         let why = format!("{} and {} secrets", others.join(", "), account.secrets);
-        let state = self.take_away(name, uid, annotations)?;
+        let state = self.take_away(name, uid, annotations, restored)?;
         Ok(Removal::Kept { state, why })
     }
 }
@@ -447,9 +469,10 @@ impl ClusterApi for FakeCluster {
         name: &str,
         uid: &str,
         annotations: &BTreeMap<String, String>,
+        restored: &BTreeMap<String, String>,
     ) -> Result<ServiceAccountState, ClusterError> {
         self.call("unbind_service_account", |state| {
-            state.take_away(name, uid, annotations)
+            state.take_away(name, uid, annotations, restored)
         })
     }
 
@@ -459,9 +482,10 @@ impl ClusterApi for FakeCluster {
         name: &str,
         uid: &str,
         annotations: &BTreeMap<String, String>,
+        restored: &BTreeMap<String, String>,
     ) -> Result<Removal, ClusterError> {
         self.call("delete_service_account", |state| {
-            state.delete(name, uid, annotations)
+            state.delete(name, uid, annotations, restored)
         })
     }
 }

@@ -6,8 +6,8 @@ use super::fixtures::*;
 use crate::api::{AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, ROLE_ARN_ANNOTATION};
 use crate::guard::Refusal;
 use crate::plan::{
-    BindingVerdict, BoundBy, Rival, RoleIntent, ServiceAccountBinding, ServiceAccountState, Step, bind,
-    may_delete,
+    BindingVerdict, BoundBy, Previous, Rival, RoleIntent, ServiceAccountBinding, ServiceAccountState, Step,
+    bind, may_delete,
 };
 
 const OTHER_ARN: &str = "arn:aws:iam::111122223333:role/other";
@@ -18,10 +18,11 @@ fn judge(
     found: &[ServiceAccountState],
     rivals: &[Rival],
 ) -> (BindingVerdict, Option<Step>) {
-    let (mut verdicts, mut steps) = bind(intent, around(found, rivals));
-    assert_eq!(verdicts.len(), 1);
-    assert!(steps.len() <= 1);
-    (verdicts.remove(0), steps.pop())
+    let mut bindings = bind(intent, around(found, rivals));
+    assert_eq!(bindings.verdicts.len(), 1);
+    assert_eq!(bindings.once_synced, []);
+    assert!(bindings.early.len() <= 1);
+    (bindings.verdicts.remove(0), bindings.early.pop())
 }
 
 #[track_caller]
@@ -71,6 +72,7 @@ fn binding(intent: &RoleIntent) -> ServiceAccountBinding {
             name: "trainer".to_owned(),
             uid: "uid-1".to_owned(),
         },
+        previous: Previous::default(),
     }
 }
 
@@ -144,7 +146,12 @@ fn another_roles_arn_is_left_alone_and_not_told() {
         true,
     );
     assert!(message.contains(ROLE_ARN_ANNOTATION), "{message}");
-    assert!(message.contains("remove the annotation, or take"), "{message}");
+    for remedy in [
+        "remove the annotation, or take",
+        "or write conflictPolicy: Replace",
+    ] {
+        assert!(message.contains(remedy), "{message}");
+    }
     assert!(!message.contains(OTHER_ARN), "{message}");
 }
 
@@ -408,8 +415,9 @@ fn each_wanted_service_account_is_judged_by_itself() {
         bound("a", &intent),
         service_account("b", &[(ROLE_ARN_ANNOTATION, OTHER_ARN)]),
     ];
-    let (verdicts, steps) = bind(&intent, around(&found, &[]));
-    let told: Vec<_> = verdicts
+    let bindings = bind(&intent, around(&found, &[]));
+    let told: Vec<_> = bindings
+        .verdicts
         .iter()
         .map(|v| (v.name.as_str(), v.bound, v.problem.as_ref().map(|p| p.reason)))
         .collect();
@@ -423,9 +431,10 @@ fn each_wanted_service_account_is_judged_by_itself() {
         ]
     );
     assert_eq!(
-        steps.iter().map(show_step).collect::<Vec<_>>(),
+        bindings.early.iter().map(show_step).collect::<Vec<_>>(),
         ["CreateServiceAccount c"]
     );
+    assert_eq!(bindings.once_synced, []);
 }
 
 #[test]

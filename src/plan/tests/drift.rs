@@ -28,7 +28,7 @@ fn what_was_put_back_is_named_once() {
 fn a_service_account_that_came_later_is_no_damage() {
     let intent = intent(json!({}));
     for found in [vec![], vec![service_account("trainer", &[])]] {
-        let (_, steps) = bind(&intent, around(&found, &[]));
+        let steps = bind(&intent, around(&found, &[])).early;
         assert_eq!(steps.len(), 1);
         assert_eq!(drift_repaired(&steps, &[].into()), None);
         assert!(drift_repaired(&steps, &["trainer".to_owned()].into()).is_some());

@@ -159,6 +159,7 @@ pub(crate) fn service_account(name: &str, annotations: &[(&str, &str)]) -> Servi
         deleting: false,
         annotations: labels(annotations),
         contested_by: None,
+        ..Default::default()
     }
 }
 
@@ -226,11 +227,21 @@ pub(crate) fn show_step(step: &Step) -> String {
     let detail = match step {
         Step::UpdateTrust { document } => trusted(document),
         Step::BindServiceAccount { force_at, .. } if force_at.is_some() => " by force".to_owned(),
-        Step::UnbindServiceAccount { annotations, .. } | Step::DeleteServiceAccount { annotations, .. } => {
-            format!(
-                " ({})",
-                annotations.keys().cloned().collect::<Vec<_>>().join(", ")
-            )
+        Step::UnbindServiceAccount {
+            annotations,
+            restored,
+            ..
+        }
+        | Step::DeleteServiceAccount {
+            annotations,
+            restored,
+            ..
+        } => {
+            let shown = annotations.keys().map(|key| match restored.get(key) {
+                Some(former) => format!("{key} back to {former}"),
+                None => key.clone(),
+            });
+            format!(" ({})", shown.collect::<Vec<_>>().join(", "))
         }
         _ => String::new(),
     };

@@ -166,6 +166,7 @@ fn steps_outside_the_role_say_nothing_about_it() {
             name: "trainer".to_owned(),
             uid: "uid-1".to_owned(),
         },
+        previous: crate::plan::Previous::default(),
     };
     let mut knowledge = known();
     let before = knowledge.clone();
@@ -181,11 +182,13 @@ fn steps_outside_the_role_say_nothing_about_it() {
             name: String::new(),
             uid: String::new(),
             annotations: labels(&[]),
+            restored: labels(&[]),
         },
         Step::DeleteServiceAccount {
             name: String::new(),
             uid: String::new(),
             annotations: labels(&[]),
+            restored: labels(&[]),
         },
         Step::RemoveFinalizer,
     ] {

@@ -1,10 +1,12 @@
 //! Letting ServiceAccounts go: everything that we wrote is taken away, and nothing else.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::fixtures::*;
 use crate::api::{AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, ROLE_ARN_ANNOTATION};
-use crate::plan::{Rival, RoleIntent, ServiceAccountState, Step, release_all};
+use crate::plan::{OwnArn, Rival, RoleIntent, ServiceAccountState, Step, release_all};
 
 const OTHER_ARN: &str = "arn:aws:iam::111122223333:role/other";
 
@@ -14,7 +16,8 @@ fn object() -> RoleIntent {
 
 fn released(found: &[ServiceAccountState], rivals: &[Rival], retain: bool) -> Vec<Step> {
     let intent = object();
-    let plan = release_all(&intent.owner, Some(intent.arn()), around(found, rivals), retain);
+    let own = if retain { OwnArn::Stays } else { OwnArn::Goes };
+    let plan = release_all(&intent.owner, Some(intent.arn()), around(found, rivals), own);
     assert!(plan.stages.len() <= 1);
     plan.steps().cloned().collect()
 }
@@ -33,6 +36,7 @@ fn what_we_bound_is_unbound_under_its_uid_and_values() {
             name: "a".to_owned(),
             uid: "sa-a".to_owned(),
             annotations: sa.annotations,
+            restored: BTreeMap::new(),
         }]
     );
 }
@@ -47,6 +51,7 @@ fn what_we_created_is_deleted() {
             name: "a".to_owned(),
             uid: "sa-a".to_owned(),
             annotations: sa.annotations,
+            restored: BTreeMap::new(),
         }]
     );
 }
@@ -185,6 +190,6 @@ fn without_a_known_arn_only_the_markers_speak() {
         bound("a", &intent),
         service_account("b", &[(ROLE_ARN_ANNOTATION, "")]),
     ];
-    let plan = release_all(&intent.owner, None, around(&found, &[]), false);
+    let plan = release_all(&intent.owner, None, around(&found, &[]), OwnArn::Goes);
     insta::assert_snapshot!(show(&plan), @"UnbindServiceAccount a (mlservicerole.io/bound-by)");
 }

@@ -7,6 +7,7 @@ pub mod bed;
 pub mod cluster;
 pub mod fault;
 pub mod fixtures;
+pub mod gitops;
 pub mod kstatus;
 pub mod operator;
 pub mod people;
