@@ -11,6 +11,7 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use super::context::{Context, GuardedRole};
 use super::drive::Conclusion;
+use super::failure::{self, SLOW_RETRY};
 use super::observe;
 use super::record::{Pause, Record};
 use super::report::{self, Facts};
@@ -22,8 +23,6 @@ use crate::plan::{Failure, Outcome};
 const QUIET_RETRIES: u32 = 4;
 /// How soon they are tried again.
 const RETRY_OUTDATED: Duration = Duration::from_millis(200);
-/// What only a person can mend is still looked at now and then, since AWS tells us nothing.
-const SLOW_RETRY: Duration = Duration::from_secs(300);
 
 /// The entry point for the controller's queue. Never fails: every error becomes a condition and a later attempt.
 pub async fn reconcile(object: Arc<GuardedRole>, context: Arc<Context>) -> Result<Action, Infallible> {
@@ -105,11 +104,7 @@ async fn conclude(
     let wait = match &drive.outcome {
         Outcome::Failed(Failure { refusal, .. }) => {
             let wait = record.next_backoff(context.timing.max_backoff);
-            let wait = if refusal.final_ {
-                wait.max(SLOW_RETRY.min(context.timing.max_backoff))
-            } else {
-                wait
-            };
+            let wait = failure::pause(refusal, wait, context.timing.max_backoff);
             record.pause = Some(Pause {
                 key,
                 until: now + wait,
