@@ -140,6 +140,7 @@ async fn conclude(
             report,
             placement: facts.placement.as_ref(),
             knowledge: facts.knowledge.as_ref(),
+            usage: facts.usage,
             class: class.as_deref(),
             notices: drive.notices,
         },

@@ -10,6 +10,7 @@ mod outcome;
 mod ownership;
 mod placement;
 mod planner;
+mod quotas;
 mod resolve;
 mod step;
 mod tenure;
@@ -27,6 +28,7 @@ pub use placement::{Placement, departing_class, departure_targets, placement_in_
 pub use planner::{Depth, Next, Notice, Plan, plan};
 pub use resolve::{
     Account, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place, resolve,
+    usage,
 };
 pub use step::{BoundBy, ServiceAccountBinding, Step};
 pub use tenure::{Tenure, kept};

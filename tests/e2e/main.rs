@@ -18,6 +18,7 @@ mod deletion;
 mod drift;
 mod faults;
 mod foreign;
+mod quotas;
 mod refusals;
 mod restart;
 mod schema_class;
@@ -69,6 +70,7 @@ fn parallel() -> Vec<Trial> {
         unbinding::trials(),
         classes::trials(),
         refusals::trials(),
+        quotas::trials(),
         states::trials(),
         faults::trials(),
         attacks::trials(),

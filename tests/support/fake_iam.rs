@@ -14,9 +14,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mlservicerole_operator::aws::{AccountRef, Accounts, AwsError, IamApi, Session, SessionError};
+use mlservicerole_operator::aws::{
+    AccountRef, Accounts, AwsError, IamApi, QuotaCache, Session, SessionError,
+};
 use mlservicerole_operator::iam::arn::{AccountId, OidcProviderArn, Partition, PolicyArn, RoleArn};
 use mlservicerole_operator::iam::name::RoleName;
+use mlservicerole_operator::iam::quota::AccountQuotas;
 use mlservicerole_operator::iam::role::RoleHeader;
 
 #[path = "fake_iam/api.rs"]
@@ -90,6 +93,7 @@ struct State {
     invisible: BTreeMap<String, usize>,
     rewrite_documents: bool,
     role_quota: usize,
+    quotas: AccountQuotas,
     next_id: u64,
 }
 
@@ -135,6 +139,10 @@ impl FakeIam {
                 invisible: BTreeMap::new(),
                 rewrite_documents: false,
                 role_quota: 1_000,
+                quotas: AccountQuotas {
+                    known: true,
+                    ..AccountQuotas::default()
+                },
                 next_id: 1,
             })),
         }
@@ -158,6 +166,7 @@ impl FakeIam {
                 invisible: state.invisible.clone(),
                 rewrite_documents: state.rewrite_documents,
                 role_quota: state.role_quota,
+                quotas: state.quotas,
                 next_id: state.next_id,
             })),
         }
@@ -170,6 +179,7 @@ impl FakeIam {
             account: state.account.clone(),
             partition: state.partition.clone(),
             iam: Arc::new(self.clone()),
+            quotas: QuotaCache::default(),
         })
     }
 
@@ -255,6 +265,11 @@ impl FakeIam {
     /// Lets that many reads of every role that is created from now on say `NoSuchEntity`.
     pub fn delay_new_roles(&self, reads: usize) {
         self.lock().invisible_reads = reads;
+    }
+
+    /// What a role of this account may have from now on.
+    pub fn set_quotas(&self, quotas: AccountQuotas) {
+        self.lock().quotas = quotas;
     }
 
     pub fn set_role_quota(&self, quota: usize) {
