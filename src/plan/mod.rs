@@ -22,7 +22,7 @@ pub use binding::{BindingVerdict, Rival, ServiceAccountState, Surroundings, bind
 pub use departure::{Departure, Retention, plan_departure, release_all};
 pub use drift::drift_repaired;
 pub use knowledge::{Clock, RoleKnowledge, RoleState};
-pub use outcome::{Failure, Outcome, Report, class_conditions, conditions};
+pub use outcome::{Failure, Outcome, Report, class_conditions, conditions, default_class_remark};
 pub use ownership::{Owner, Ownership, judge as judge_ownership};
 pub use placement::{Placement, departing_class, departure_targets, placement_in_force, select_class};
 pub use planner::{Depth, Next, Notice, Plan, plan};
