@@ -12,12 +12,14 @@ mod support;
 
 mod attacks;
 mod classes;
+mod cluster_name;
 mod creation;
 mod defaults;
 mod deletion;
 mod drift;
 mod faults;
 mod foreign;
+mod life;
 mod quotas;
 mod refusals;
 mod restart;
@@ -58,6 +60,7 @@ macro_rules! trials {
 fn parallel() -> Vec<Trial> {
     [
         // First what waits longest.
+        life::trials(),
         deletion::trials(),
         service_accounts::trials(),
         drift::trials(),
@@ -81,7 +84,7 @@ fn parallel() -> Vec<Trial> {
 }
 
 fn serial() -> Vec<Trial> {
-    [defaults::trials(), restart::trials()]
+    [defaults::trials(), restart::trials(), cluster_name::trials()]
         .into_iter()
         .flatten()
         .collect()
