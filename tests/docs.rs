@@ -1,9 +1,12 @@
 //! The documents name what the code has: every condition type, reason and setting, and none besides.
 //! What they say about each is not checked here.
 
+// clippy.toml allows it in test functions only, not in what test functions share.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The values of the string constants in `pub mod <module>` of condition.rs. Rust can't list a module's
 /// constants, so its text is read.
@@ -143,6 +146,7 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
         "docs/concepts.md",
         "docs/conditions.md",
         "docs/contributing.md",
+        "docs/lifecycle.md",
         "docs/security.md",
         "docs/troubleshooting.md",
     ] {
@@ -178,4 +182,102 @@ fn anchor_of(line: &str) -> String {
             _ => None,
         })
         .collect()
+}
+
+/// The rows of the tables of lifecycle.md, without the heads: each a list of its cells.
+fn situations() -> Vec<Vec<String>> {
+    let cells = |row: &str| {
+        let inner = row.trim_start_matches("| ").trim_end_matches(" |");
+        inner.split(" | ").map(str::to_owned).collect()
+    };
+    read("docs/lifecycle.md")
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| Situation |"))
+        .map(cells)
+        .collect()
+}
+
+fn in_backticks(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// Files of tests: those in `tests/`, and those in `src/` that hold any.
+fn test_files() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut left = vec![PathBuf::from("tests"), PathBuf::from("src")];
+    while let Some(path) = left.pop() {
+        let absolute = Path::new(env!("CARGO_MANIFEST_DIR")).join(&path);
+        if absolute.is_dir() {
+            let entries = fs::read_dir(absolute).unwrap();
+            left.extend(entries.map(|entry| path.join(entry.unwrap().file_name())));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(absolute).unwrap();
+            found.push((path.with_extension("").display().to_string(), text));
+        }
+    }
+    found
+}
+
+/// Whether `module::function` is a test: one with an attribute, or one that a list of trials names.
+fn is_test(named: &str, files: &[(String, String)]) -> bool {
+    let Some((module, function)) = named.rsplit_once("::") else {
+        return false;
+    };
+    let path = format!("/{}", module.replace("::", "/"));
+    files
+        .iter()
+        .filter(|(file, _)| file.ends_with(&path))
+        .any(|(_, text)| {
+            let declared = text.find(&format!("fn {function}("));
+            declared.is_some_and(|at| {
+                let before = text[..at].rsplit("\n\n").next().unwrap_or_default();
+                let listed = text
+                    .split("trials![")
+                    .nth(1)
+                    .and_then(|rest| rest.split(']').next());
+                before.contains("#[test]")
+                    || before.contains("#[tokio::test")
+                    || listed.is_some_and(|list| list.split([',', '\n']).any(|name| name.trim() == function))
+            })
+        })
+}
+
+#[test]
+fn every_situation_of_lifecycle_md_names_a_test_that_exists() {
+    let (rows, files) = (situations(), test_files());
+    assert!(!rows.is_empty());
+    for row in &rows {
+        assert_eq!(row.len(), 4, "{row:?}");
+        assert!(in_backticks(&row[3]).next().is_some(), "no test: {row:?}");
+        for test in in_backticks(&row[3]) {
+            assert!(is_test(test, &files), "there is no test {test}: {row:?}");
+        }
+    }
+    for nonsense in [
+        "life::no_such_test",
+        "life::strip",
+        "no_such_file::strip",
+        "strip",
+    ] {
+        assert!(!is_test(nonsense, &files), "{nonsense} is no test");
+    }
+}
+
+#[test]
+fn every_situation_of_lifecycle_md_says_what_people_see() {
+    let mut words = constants("types");
+    words.extend(constants("reasons"));
+    words.extend(first_column("docs/conditions.md", "Events of their own"));
+    for row in situations() {
+        assert!(
+            in_backticks(&row[2]).next().is_some() || row[2].starts_with("none: "),
+            "nothing is said: {row:?}"
+        );
+        for word in in_backticks(&row[2]) {
+            assert!(
+                words.contains(word),
+                "{word} is no condition, reason or Event: {row:?}"
+            );
+        }
+    }
 }

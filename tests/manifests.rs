@@ -13,6 +13,7 @@ use clap::Parser;
 use mlservicerole_operator::api::{DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass};
 use mlservicerole_operator::cli::Cli;
 use mlservicerole_operator::guard::{self, ClassRules};
+use mlservicerole_operator::iam::quota::AccountQuotas;
 use mlservicerole_operator::plan::{self, Account, ClusterIdentity, NamespaceState, Resolution};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -124,6 +125,7 @@ fn every_sample_is_resolved_under_the_class_that_it_names() {
                     .clone()
                     .unwrap_or_else(|| "111122223333".parse().unwrap()),
                 partition: "aws".parse().unwrap(),
+                quotas: AccountQuotas::default(),
             },
             cluster: &ClusterIdentity {
                 name: "prod".to_owned(),

@@ -70,6 +70,8 @@ pub mod reasons {
     pub const RETAIN_NOT_ALLOWED: &str = "RetainNotAllowed";
     /// The class doesn't allow binding the ServiceAccount `default`.
     pub const DEFAULT_SERVICE_ACCOUNT_NOT_ALLOWED: &str = "DefaultServiceAccountNotAllowed";
+    /// The role needs more than IAM, or its account, allows.
+    pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
     /// The recorded placement disagrees with spec and class.
     pub const PLACEMENT_CHANGED: &str = "PlacementChanged";
 

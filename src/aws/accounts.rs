@@ -19,10 +19,12 @@ use futures::future::{BoxFuture, Shared};
 
 use super::api::IamApi;
 use super::error::{AwsError, ErrorClass, classify, code};
+use super::quotas::QuotaCache;
 use super::sdk::SdkIam;
 use super::sdk_error::from_sdk;
 use super::transport::{ConnectionFaultsOnly, Limits, WholeAnswers};
 use crate::iam::arn::{AccountId, Partition, partition_of};
+use crate::iam::quota::AccountQuotas;
 
 /// The name of the sessions of an assumed role. It stands in CloudTrail, and trust policies may pin
 /// it (`sts:RoleSessionName`).
@@ -69,6 +71,15 @@ pub struct Session {
     /// From the caller's own ARN.
     pub partition: Partition,
     pub iam: Arc<dyn IamApi>,
+    /// What the account allows, once asked.
+    pub quotas: QuotaCache,
+}
+
+impl Session {
+    /// What the account allows: read at the first use and then at most once an hour.
+    pub async fn quotas(&self) -> AccountQuotas {
+        self.quotas.get(&self.account, &*self.iam).await
+    }
 }
 
 /// Why there is no session.
@@ -238,6 +249,7 @@ async fn look_up(config: &SdkConfig, account: &AccountRef) -> SessionResult {
         account: found,
         partition,
         iam: Arc::new(SdkIam::new(client)),
+        quotas: QuotaCache::default(),
     }))
 }
 

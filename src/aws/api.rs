@@ -10,6 +10,7 @@ use std::fmt::Debug;
 use super::error::AwsError;
 use crate::iam::arn::{OidcProviderArn, PolicyArn};
 use crate::iam::name::RoleName;
+use crate::iam::quota::AccountQuotas;
 use crate::iam::role::{NewRole, RoleContent, RoleHeader};
 
 /// IAM in one account.
@@ -77,4 +78,7 @@ pub trait IamApi: Send + Sync + Debug {
 
     /// GetPolicy, where `NoSuchEntity` is the answer "no".
     async fn policy_exists(&self, policy: &PolicyArn) -> Result<bool, AwsError>;
+
+    /// GetAccountSummary: the account's own quotas.
+    async fn account_quotas(&self) -> Result<AccountQuotas, AwsError>;
 }

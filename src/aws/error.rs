@@ -80,6 +80,17 @@ impl AwsError {
         )
     }
 
+    /// A quota of the role or of the account is used up.
+    pub fn is_limit_exceeded(&self) -> bool {
+        matches!(self.code.as_str(), "LimitExceeded" | "LimitExceededException")
+    }
+
+    /// The action is denied, which IAM also says of a role that doesn't exist, where a policy allows the action on a
+    /// path only: without the role, IAM can't know the path.
+    pub fn is_access_denied(&self) -> bool {
+        matches!(self.code.as_str(), "AccessDenied" | "AccessDeniedException")
+    }
+
     /// The role still has policies, or is in an instance profile.
     pub fn is_delete_conflict(&self) -> bool {
         matches!(self.code.as_str(), "DeleteConflict" | "DeleteConflictException")

@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod api;
 pub mod error;
+pub mod quotas;
 mod sdk;
 mod sdk_error;
 pub mod transport;
@@ -13,3 +14,4 @@ pub mod transport;
 pub use accounts::{AccountRef, Accounts, AssumeRole, SdkAccounts, Session, SessionError};
 pub use api::IamApi;
 pub use error::{AwsError, ErrorClass};
+pub use quotas::QuotaCache;

@@ -15,6 +15,7 @@ use super::sdk_error::from_sdk;
 use crate::iam::arn::{OidcProviderArn, PolicyArn};
 use crate::iam::document::decode;
 use crate::iam::name::RoleName;
+use crate::iam::quota::AccountQuotas;
 use crate::iam::role::{NewRole, RoleContent, RoleHeader};
 
 mod convert;
@@ -312,6 +313,22 @@ impl IamApi for SdkIam {
             Err(error) if error.is_no_such_entity() => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    async fn account_quotas(&self) -> Result<AccountQuotas, AwsError> {
+        const OPERATION: &str = "GetAccountSummary";
+        let answer = self
+            .client
+            .get_account_summary()
+            .send()
+            .await
+            .map_err(|error| from_sdk(OPERATION, &error))?;
+        let summary = answer
+            .summary_map()
+            .ok_or_else(|| unreadable(OPERATION, "the answer holds no summary"))?;
+        Ok(AccountQuotas::from_summary(|key| {
+            summary.get(&key.into()).copied()
+        }))
     }
 }
 

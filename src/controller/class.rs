@@ -19,13 +19,14 @@ use super::marks::placement;
 use super::reach::account_ref;
 use crate::api::condition::{self, reasons, types};
 use crate::api::{
-    CLASS_FINALIZER, FIELD_MANAGER, MlServiceRoleClass, MlServiceRoleClassStatus, ROLE_FINALIZER,
+    CLASS_FINALIZER, DEFAULT_CLASS_ANNOTATION, FIELD_MANAGER, MlServiceRoleClass, MlServiceRoleClassStatus,
+    ROLE_FINALIZER,
 };
 use crate::aws::{ErrorClass, Session};
 use crate::cluster::{ClusterError, Event};
 use crate::guard::{self, ClassRules, Refusal};
 use crate::iam::arn::{Issuer, OidcProviderArn};
-use crate::plan::{Tenure, class_conditions, kept};
+use crate::plan::{Tenure, class_conditions, default_class_remark, kept};
 
 /// A class whose account is as it says is looked at again after this long.
 const RECHECK: Duration = Duration::from_secs(600);
@@ -177,7 +178,13 @@ async fn examine(class: &MlServiceRoleClass, context: &Context) -> (MlServiceRol
     };
     let action = Action::requeue(if ready.is_ok() { RECHECK } else { RECHECK_UNREADY });
     let generation = class.metadata.generation;
-    let conditions = class_conditions(accepted, ready);
+    let mut conditions = class_conditions(accepted, ready);
+    let default = class.annotations().get(DEFAULT_CLASS_ANNOTATION);
+    if let Some(remark) = default.and_then(|value| default_class_remark(value)) {
+        for condition in &mut conditions {
+            condition.message = format!("{}; {remark}", condition.message);
+        }
+    }
     status.conditions = condition::merge(&status.conditions, &conditions, generation, Timestamp::now());
     status.observed_generation = generation;
     (status, action)

@@ -17,6 +17,7 @@ use crate::api::role::DeletionPolicy;
 use crate::api::{MlServiceRole, MlServiceRoleClass};
 use crate::aws::Session;
 use crate::guard::{self, Refusal};
+use crate::iam::quota::AccountQuotas;
 use crate::plan::{
     Account, Departure, Next, Notice, Outcome, OwnArn, Owner, Placement, Resolution, Retention,
     departing_class, departure_targets, place, plan_departure, release_all,
@@ -53,6 +54,7 @@ pub async fn depart(
         facts: ConclusionFacts {
             placement: recorded,
             knowledge: None,
+            usage: None,
             bindings: vec![],
         },
     }
@@ -182,6 +184,7 @@ fn targets(
     let account = Account {
         id: session.account.clone(),
         partition: session.partition.clone(),
+        quotas: AccountQuotas::default(),
     };
     let computed = guard::understand(&class.name_any(), &class.spec).and_then(|rules| {
         place(&Resolution {

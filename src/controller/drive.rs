@@ -17,6 +17,7 @@ use crate::api::condition::reasons;
 use crate::aws::IamApi;
 use crate::guard::Refusal;
 use crate::iam::arn::RoleArn;
+use crate::iam::quota::RoleUsage;
 use crate::plan::{
     BindingVerdict, Clock, Failure, Next, Notice, Outcome, Placement, RoleKnowledge, RoleState, Step,
     Surroundings,
@@ -77,6 +78,8 @@ pub struct ConclusionFacts {
     pub placement: Option<Placement>,
     /// What is known of it, if it is ours.
     pub knowledge: Option<RoleKnowledge>,
+    /// What the role needs of its account's quotas.
+    pub usage: Option<RoleUsage>,
     /// How the ServiceAccounts stand.
     pub bindings: Vec<BindingVerdict>,
 }

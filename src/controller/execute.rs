@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{Level, info, warn};
 
 use super::failure;
 use super::record::Record;
@@ -255,7 +255,9 @@ async fn on_role(
             knowledge.note_done(step, now());
             StepResult::AlreadySo
         }
-        Err(error) if error.is_no_such_entity() => missing(&error, step, iam, hands, knowledge).await,
+        Err(error) if error.is_no_such_entity() || error.is_access_denied() => {
+            missing(&error, step, iam, hands, knowledge).await
+        }
         Err(error) if error.is_delete_conflict() && knowledge.content().is_none() => {
             // Something is attached that wasn't known of: the content is read, and a new plan takes it away.
             match iam.role_content(hands.role).await {
@@ -270,8 +272,8 @@ async fn on_role(
     }
 }
 
-/// IAM says NoSuchEntity of the role and of the policy alike: whether the role went is read, not guessed from
-/// the words.
+/// IAM says NoSuchEntity of the role and of the policy alike, and AccessDenied of a role that went where the operator
+/// may write under a path only: whether the role went is read, not guessed from the words.
 async fn missing(
     error: &AwsError,
     step: &Step,
@@ -285,19 +287,17 @@ async fn missing(
             knowledge.note_read(None, (hands.now)());
             StepResult::Surprise
         }
-        Err(e) => failed(&e, step, hands, knowledge),
+        Err(e) if error.is_no_such_entity() => failed(&e, step, hands, knowledge),
+        Err(_) => failed(error, step, hands, knowledge),
     }
 }
 
 fn failed(error: &AwsError, step: &Step, hands: &Hands<'_>, knowledge: &mut RoleKnowledge) -> StepResult {
-    warn!(
-        namespace = hands.namespace,
-        role = %hands.role,
-        step = step.action(),
-        on = step.target(),
-        %error,
-        "failed"
-    );
+    let (namespace, role, step_, on) = (hands.namespace, hands.role, step.action(), step.target());
+    match failure::level(error.class) {
+        Level::INFO => info!(namespace, %role, step = step_, on, %error, "failed, and is tried again"),
+        _ => warn!(namespace, %role, step = step_, on, %error, "failed"),
+    }
     if error.ambiguous {
         knowledge.note_doubt((hands.now)());
     }

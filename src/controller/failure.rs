@@ -1,12 +1,22 @@
 //! From errors of AWS and of the Kubernetes API to what the object's people read. IAM's own text about a denial
 //! names principals and policies that are none of a tenant's business: it goes to the log.
 
+use std::time::Duration;
+
+use tracing::Level;
+
 use crate::api::condition::reasons;
 use crate::aws::{AwsError, ErrorClass, SessionError};
 use crate::cluster::{ClusterError, ClusterErrorClass};
 use crate::guard::Refusal;
 use crate::iam::name::RoleName;
 use crate::plan::{Failure, Step};
+
+#[cfg(test)]
+mod tests;
+
+/// What only a person can mend is still looked at now and then, since AWS tells us nothing.
+pub const SLOW_RETRY: Duration = Duration::from_secs(300);
 
 /// A call to AWS about a role failed; `target` says more about what it was about.
 pub fn of_aws(error: &AwsError, role: &RoleName, target: &str) -> Failure {
@@ -56,6 +66,14 @@ pub fn of_aws(error: &AwsError, role: &RoleName, target: &str) -> Failure {
                  operator's IAM policy (the operator's log has AWS's own words)"
             ),
         ),
+        ErrorClass::Invalid if error.is_limit_exceeded() => Refusal::new(
+            reasons::QUOTA_EXCEEDED,
+            format!(
+                "a quota of AWS refuses {operation}{of} on role {role}: {}; ask for less in this object, or ask the platform \
+                 admin to have the account's quota raised",
+                error.message
+            ),
+        ),
         ErrorClass::Invalid => Refusal::new(
             reasons::REFUSED_BY_AWS,
             format!(
@@ -67,6 +85,24 @@ pub fn of_aws(error: &AwsError, role: &RoleName, target: &str) -> Failure {
     Failure {
         refusal,
         service_account: None,
+    }
+}
+
+/// How loud a failed call is in the log: what passes by itself is no warning, unless AWS can't be reached at all.
+pub fn level(class: ErrorClass) -> Level {
+    match class {
+        ErrorClass::Throttled | ErrorClass::NotYetConsistent | ErrorClass::Conflict => Level::INFO,
+        ErrorClass::Transient | ErrorClass::Denied | ErrorClass::Invalid => Level::WARN,
+    }
+}
+
+/// How long to wait after a failure, given the growing pause that is its turn: what only a person can mend is tried
+/// again slowly, since AWS doesn't tell when it was mended.
+pub fn pause(refusal: &Refusal, growing: Duration, longest: Duration) -> Duration {
+    if refusal.final_ {
+        growing.max(SLOW_RETRY.min(longest))
+    } else {
+        growing
     }
 }
 
@@ -153,45 +189,5 @@ pub fn of_session_for_class(error: &SessionError) -> Refusal {
                 e.code
             ),
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(operation: &'static str, code: &str) -> String {
-        let error = AwsError {
-            class: ErrorClass::Denied,
-            operation,
-            code: code.to_owned(),
-            message: "User: arn:aws:sts::1:assumed-role/secret is not authorized".to_owned(),
-            ambiguous: false,
-        };
-        let failure = of_aws(&error, &"trainer".parse().unwrap(), "");
-        assert_eq!(failure.refusal.reason, reasons::ACCESS_DENIED);
-        assert!(!failure.refusal.message.contains("secret"));
-        failure.refusal.message
-    }
-
-    #[test]
-    fn a_denial_names_the_action_and_the_role() {
-        let message = told("TagRole", "AccessDenied");
-        assert!(message.contains("iam:TagRole on role trainer"), "{message}");
-    }
-
-    #[test]
-    fn bad_credentials_are_not_told_as_a_missing_permission() {
-        for (operation, code) in [
-            ("AssumeRole", "AccessDenied"),
-            ("TagRole", "ExpiredToken"),
-            ("TagRole", "CredentialsUnavailable"),
-            ("TagRole", "InvalidClientTokenId"),
-        ] {
-            let message = told(operation, code);
-            assert!(message.contains("own credentials"), "{message}");
-            assert!(message.contains(operation) && message.contains(code), "{message}");
-            assert!(!message.contains("iam:"), "{message}");
-        }
     }
 }

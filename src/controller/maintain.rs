@@ -17,8 +17,9 @@ use crate::api::{CLASS_FINALIZER, MlServiceRole};
 use crate::aws::Session;
 use crate::guard::{self, ClassRules, Refusal, Request};
 use crate::iam::arn::Issuer;
+use crate::iam::quota::RoleUsage;
 use crate::plan::{
-    Account, BindingVerdict, NamespaceState, Outcome, Placement, Resolution, RoleIntent, bind,
+    self, Account, BindingVerdict, NamespaceState, Outcome, Placement, Resolution, RoleIntent, bind,
     drift_repaired, placement_in_force, plan, resolve, select_class,
 };
 
@@ -30,13 +31,15 @@ pub async fn maintain(
     started: Duration,
 ) -> Conclusion {
     let mut class_name = None;
-    let prepared = prepare(context, record, &object, &mut class_name).await;
+    let mut usage = None;
+    let prepared = prepare(context, record, &object, &mut class_name, &mut usage).await;
     let (intent, session, _in_use) = match prepared {
         Ok(prepared) => prepared,
         Err(outcome) => {
             let facts = ConclusionFacts {
                 placement: placement(&object).ok().flatten(),
                 knowledge: None,
+                usage,
                 bindings: vec![],
             };
             return Conclusion {
@@ -80,6 +83,7 @@ pub async fn maintain(
         facts: ConclusionFacts {
             placement: Some(intent.placement),
             knowledge,
+            usage,
             bindings,
         },
     }
@@ -128,6 +132,7 @@ async fn prepare(
     record: &mut Record,
     object: &MlServiceRole,
     class_name: &mut Option<String>,
+    usage: &mut Option<RoleUsage>,
 ) -> Result<(RoleIntent, Arc<Session>, ClassUse), Outcome> {
     guard::check_supported(&object.spec).map_err(Outcome::Refused)?;
     let namespace_name = object.namespace().unwrap_or_default();
@@ -158,16 +163,22 @@ async fn prepare(
         .session(&account_ref(&rules))
         .await
         .map_err(|error| Outcome::ClassNotReady(failure::of_session(&error, class)))?;
-    let intent = intent(
+    let account = Account {
+        id: session.account.clone(),
+        partition: session.partition.clone(),
+        quotas: session.quotas().await,
+    };
+    let (intent, used) = intent(
         context,
         object,
         placed.as_ref(),
         &namespace,
         &rules,
         &issuers,
-        &session,
-    )
-    .map_err(Outcome::Refused)?;
+        &account,
+    );
+    *usage = used;
+    let intent = intent.map_err(Outcome::Refused)?;
     // Labels and uid of a former namespace must not decide what an object of the present one gets.
     if record.namespace_uid.is_none() && !has_finalizer(object) {
         record.namespace_uid = observe::namespace_uid(context, &namespace_name)
@@ -188,6 +199,7 @@ async fn prepare(
     }
 }
 
+/// What the object's role must be, and what that uses of the account's quotas, where it can be said.
 fn intent(
     context: &Context,
     object: &MlServiceRole,
@@ -195,23 +207,21 @@ fn intent(
     namespace: &NamespaceState,
     rules: &ClassRules,
     issuers: &std::collections::BTreeSet<Issuer>,
-    session: &Session,
-) -> Result<RoleIntent, Refusal> {
-    let account = Account {
-        id: session.account.clone(),
-        partition: session.partition.clone(),
-    };
-    resolve(Resolution {
-        name: &object.name_any(),
-        uid: &object.uid().unwrap_or_default(),
+    account: &Account,
+) -> (Result<RoleIntent, Refusal>, Option<RoleUsage>) {
+    let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
+    let from = Resolution {
+        name: &name,
+        uid: &uid,
         spec: &object.spec,
         placement: placed,
         namespace,
         class: rules,
         issuers,
-        account: &account,
+        account,
         cluster: &context.cluster,
-    })
+    };
+    (resolve(from), plan::usage(from))
 }
 
 /// A class that may serve an object now.

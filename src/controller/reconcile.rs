@@ -11,6 +11,7 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use super::context::{Context, GuardedRole};
 use super::drive::Conclusion;
+use super::failure::{self, SLOW_RETRY};
 use super::observe;
 use super::record::{Pause, Record};
 use super::report::{self, Facts};
@@ -22,8 +23,6 @@ use crate::plan::{Failure, Outcome};
 const QUIET_RETRIES: u32 = 4;
 /// How soon they are tried again.
 const RETRY_OUTDATED: Duration = Duration::from_millis(200);
-/// What only a person can mend is still looked at now and then, since AWS tells us nothing.
-const SLOW_RETRY: Duration = Duration::from_secs(300);
 
 /// The entry point for the controller's queue. Never fails: every error becomes a condition and a later attempt.
 pub async fn reconcile(object: Arc<GuardedRole>, context: Arc<Context>) -> Result<Action, Infallible> {
@@ -107,11 +106,7 @@ async fn conclude(
             service_account,
         }) => {
             let wait = record.next_backoff(context.timing.max_backoff);
-            let wait = if refusal.final_ {
-                wait.max(SLOW_RETRY.min(context.timing.max_backoff))
-            } else {
-                wait
-            };
+            let wait = failure::pause(refusal, wait, context.timing.max_backoff);
             let about_one = service_account.is_some();
             record.pause = Some(Pause {
                 key,
@@ -150,6 +145,7 @@ async fn conclude(
             report,
             placement: facts.placement.as_ref(),
             knowledge: facts.knowledge.as_ref(),
+            usage: facts.usage,
             class: class.as_deref(),
             notices: drive.notices,
         },

@@ -8,9 +8,10 @@ use tracing::warn;
 use super::context::Context;
 use super::record::Record;
 use crate::api::condition::{self, types};
-use crate::api::role::ServiceAccountStatus;
+use crate::api::role::{QuotaUsage, ServiceAccountStatus, Usage};
 use crate::api::{MlServiceRole, MlServiceRoleStatus};
 use crate::cluster::{ClusterError, Event};
+use crate::iam::quota::{RoleUsage, Used};
 use crate::plan::{Notice, Placement, Report, RoleKnowledge, RoleState, conditions};
 
 /// What a status is made from.
@@ -21,6 +22,8 @@ pub struct Facts<'a> {
     pub placement: Option<&'a Placement>,
     /// What is known of it, if it is known to be ours.
     pub knowledge: Option<&'a RoleKnowledge>,
+    /// What the role needs of its account's quotas, if it could be worked out.
+    pub usage: Option<RoleUsage>,
     /// Name of the class in force.
     pub class: Option<&'a str>,
     /// Things worth an Event.
@@ -105,8 +108,20 @@ fn status(object: &MlServiceRole, old: &MlServiceRoleStatus, facts: &Facts<'_>) 
                 bound: binding.bound,
             })
             .collect(),
-        usage: None,
+        usage: facts.usage.map(usage).or_else(|| old.usage.clone()),
         plan: Vec::new(),
+    }
+}
+
+fn usage(usage: RoleUsage) -> Usage {
+    let quota = |Used { used, limit }| QuotaUsage {
+        used: i64::try_from(used).unwrap_or(i64::MAX),
+        limit: i64::try_from(limit).unwrap_or(i64::MAX),
+    };
+    Usage {
+        trust_policy: quota(usage.trust_policy),
+        inline_policies: quota(usage.inline_policies),
+        managed_policies: quota(usage.managed_policies),
     }
 }
 

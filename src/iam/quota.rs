@@ -1,8 +1,8 @@
 //! IAM's quotas that concern roles.
 //!
 //! Fixed ones hold in every account. Default ones can be raised: what an account really has, IAM
-//! says in GetAccountSummary, under the name given at each; the defaults here are for when that
-//! can't be read. Source: IAM user guide, "IAM and AWS STS quotas".
+//! says in GetAccountSummary, under the name given at each ([`AccountQuotas`]); the defaults here
+//! are for when that can't be read. Source: IAM user guide, "IAM and AWS STS quotas".
 
 /// How many characters of a document IAM counts towards its quotas: all but whitespace.
 ///
@@ -47,9 +47,101 @@ pub const MIN_MAX_SESSION_DURATION_SECONDS: u32 = 3_600;
 /// The most that a role's maximum session duration can be, in seconds. Fixed.
 pub const MAX_MAX_SESSION_DURATION_SECONDS: u32 = 43_200;
 
+/// What an account allows of what can differ between accounts, and whether that was read there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AccountQuotas {
+    /// Managed policies attached to a role.
+    pub managed_policies_per_role: usize,
+    /// Characters of a role's trust policy, see [`size`].
+    pub trust_policy_size: usize,
+    /// Characters of all inline policies of a role together, see [`size`].
+    pub inline_policies_size: usize,
+    /// Whether the account said so. Otherwise these are the documented defaults, which the account
+    /// may exceed: nothing is refused by those of them that can be raised.
+    pub known: bool,
+}
+
+impl Default for AccountQuotas {
+    /// The documented defaults, as long as the account can't be asked.
+    fn default() -> Self {
+        AccountQuotas {
+            managed_policies_per_role: DEFAULT_MANAGED_POLICIES_PER_ROLE,
+            trust_policy_size: DEFAULT_TRUST_POLICY_SIZE,
+            inline_policies_size: INLINE_POLICIES_SIZE_PER_ROLE,
+            known: false,
+        }
+    }
+}
+
+impl AccountQuotas {
+    /// From the `SummaryMap` of GetAccountSummary, looked up by IAM's own keys. A quota that isn't
+    /// there, or isn't positive, is the default one.
+    pub fn from_summary(summary: impl Fn(&str) -> Option<i32>) -> Self {
+        let of = |key, default| {
+            summary(key)
+                .and_then(|quota| usize::try_from(quota).ok())
+                .filter(|&quota| quota > 0)
+                .unwrap_or(default)
+        };
+        AccountQuotas {
+            managed_policies_per_role: of("AttachedPoliciesPerRoleQuota", DEFAULT_MANAGED_POLICIES_PER_ROLE),
+            trust_policy_size: of("AssumeRolePolicySizeQuota", DEFAULT_TRUST_POLICY_SIZE),
+            inline_policies_size: of("RolePolicySizeQuota", INLINE_POLICIES_SIZE_PER_ROLE),
+            known: true,
+        }
+    }
+}
+
+/// How much of a quota is used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Used {
+    /// What is needed.
+    pub used: usize,
+    /// What there is.
+    pub limit: usize,
+}
+
+impl Used {
+    /// Whether more is needed than there is.
+    pub fn exceeds(self) -> bool {
+        self.used > self.limit
+    }
+}
+
+/// What a role needs of its account's quotas.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RoleUsage {
+    /// Characters of the trust policy.
+    pub trust_policy: Used,
+    /// Characters of all inline policies together.
+    pub inline_policies: Used,
+    /// Managed policies attached.
+    pub managed_policies: Used,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_account_says_what_it_allows_and_defaults_fill_what_it_leaves_out() {
+        let quotas = AccountQuotas::from_summary(|key| match key {
+            "AttachedPoliciesPerRoleQuota" => Some(20),
+            "AssumeRolePolicySizeQuota" => Some(4_096),
+            "RolePolicySizeQuota" => Some(0),
+            _ => None,
+        });
+        assert_eq!(
+            quotas,
+            AccountQuotas {
+                managed_policies_per_role: 20,
+                trust_policy_size: 4_096,
+                inline_policies_size: 10_240,
+                known: true,
+            }
+        );
+        assert!(!AccountQuotas::default().known);
+    }
 
     #[test]
     fn whitespace_does_not_count() {

@@ -10,6 +10,7 @@ mod outcome;
 mod ownership;
 mod placement;
 mod planner;
+mod quotas;
 mod release;
 mod resolve;
 mod step;
@@ -22,13 +23,14 @@ pub use binding::{BindingVerdict, Bindings, Rival, ServiceAccountState, Surround
 pub use departure::{Departure, Retention, plan_departure, release_all};
 pub use drift::drift_repaired;
 pub use knowledge::{Clock, RoleKnowledge, RoleState};
-pub use outcome::{Failure, Outcome, Report, class_conditions, conditions};
+pub use outcome::{Failure, Outcome, Report, class_conditions, conditions, default_class_remark};
 pub use ownership::{Owner, Ownership, judge as judge_ownership};
 pub use placement::{Placement, departing_class, departure_targets, placement_in_force, select_class};
 pub use planner::{Depth, Next, Notice, Plan, plan};
 pub use release::{OwnArn, may_delete};
 pub use resolve::{
     Account, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place, resolve,
+    usage,
 };
 pub use step::{BoundBy, Previous, ServiceAccountBinding, Step};
 pub use tenure::{Tenure, kept};

@@ -206,6 +206,17 @@ pub fn class_conditions(accepted: Result<(), Refusal>, ready: Result<(), Refusal
     vec![accepted, ready]
 }
 
+/// What is to be said of a class whose annotation `mlservicerole.io/is-default-class` has this value. Only `true` makes
+/// a default class, and an admin who wrote `True` or `yes` would wait for it in vain.
+pub fn default_class_remark(value: &str) -> Option<String> {
+    (!matches!(value, "true" | "false")).then(|| {
+        format!(
+            "the annotation mlservicerole.io/is-default-class is {value:?}, which makes no default class; write \"true\", or \
+             remove it"
+        )
+    })
+}
+
 fn from_refusal(r#type: &'static str, refusal: &Refusal) -> NewCondition {
     new(r#type, Verdict::False, refusal.reason, &refusal.message)
 }

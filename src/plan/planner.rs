@@ -272,15 +272,29 @@ fn properties(intent: &RoleIntent, header: &RoleHeader, inherited: bool) -> Vec<
 /// Inline policies and attachments: what is wanted first, unless a quota needs the room.
 fn content(intent: &RoleIntent, content: &RoleContent) -> Vec<Step> {
     let mut puts = Vec::new();
+    let mut wordy = Vec::new();
+    let mut inline_after = 0;
     for (name, document) in &intent.inline {
         let found = content.inline.get(name);
-        if !found.is_some_and(|found| equivalent_text(document, found)) {
-            let document = document.to_json();
-            let before = found.map_or(0, |found| quota::size(found));
-            let shrinks_by = before.saturating_sub(quota::size(&document));
-            let name = name.clone();
-            puts.push((shrinks_by, Step::PutInline { name, document }));
+        let same = found.is_some_and(|found| equivalent_text(document, found));
+        let document = document.to_json();
+        let (before, after) = (
+            found.map_or(0, |found| quota::size(found)),
+            quota::size(&document),
+        );
+        let shrinks_by = before.saturating_sub(after);
+        let name = name.clone();
+        let put = (shrinks_by, Step::PutInline { name, document });
+        inline_after += if same { before } else { after };
+        if !same {
+            puts.push(put);
+        } else if shrinks_by > 0 {
+            wordy.push(put);
         }
+    }
+    // What means the same in more words stays, unless the words are needed for the rest.
+    if inline_after > intent.quotas.inline_policies_size {
+        puts.append(&mut wordy);
     }
     // Those that shrink make room, in a quota that all share, for those that grow.
     puts.sort_by_key(|(shrinks_by, _)| Reverse(*shrinks_by));
@@ -318,8 +332,8 @@ fn content(intent: &RoleIntent, content: &RoleContent) -> Vec<Step> {
             .values()
             .map(|document| quota::size(&document.to_json()))
             .sum::<usize>();
-    let needs_room = attached_meanwhile > quota::DEFAULT_MANAGED_POLICIES_PER_ROLE
-        || inline_meanwhile > quota::INLINE_POLICIES_SIZE_PER_ROLE;
+    let needs_room = attached_meanwhile > intent.quotas.managed_policies_per_role
+        || inline_meanwhile > intent.quotas.inline_policies_size;
     if needs_room {
         unwanted.extend(wanted);
         unwanted

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Owner, Placement};
+use super::{Owner, Placement, quotas};
 use crate::api::condition::reasons;
 use crate::api::role::{ConflictPolicy, CreationPolicy};
 use crate::api::{DEFAULT_AUDIENCE, MlServiceRoleSpec};
@@ -11,13 +11,10 @@ use crate::guard::{ClassRules, Refusal, Request, check, check_supported};
 use crate::iam::arn::{AccountId, Issuer, Partition, PolicyArn, RoleArn};
 use crate::iam::document::{self, Kind, PolicyDocument};
 use crate::iam::name::{derive_role_name, expand_path};
-use crate::iam::quota;
+use crate::iam::quota::{AccountQuotas, RoleUsage};
 use crate::iam::role::NewRole;
-use crate::iam::tags;
+use crate::iam::tags::{self, TagError};
 use crate::iam::trust::TrustPolicy;
-
-/// Tags that IAM allows on one role.
-const MAX_TAGS: usize = 50;
 
 /// Who this cluster is.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -46,6 +43,8 @@ pub struct Account {
     pub id: AccountId,
     /// Its partition.
     pub partition: Partition,
+    /// What it allows.
+    pub quotas: AccountQuotas,
 }
 
 /// What a role and its ServiceAccounts must be.
@@ -78,6 +77,8 @@ pub struct RoleIntent {
     /// Whether ServiceAccounts may carry the role's ARN since before it was this object's, as with a role that was
     /// taken over: then the ARN stays on them when they are let go.
     pub arn_predates_us: bool,
+    /// What the account allows.
+    pub quotas: AccountQuotas,
 }
 
 /// What a ServiceAccount must be.
@@ -135,6 +136,19 @@ pub struct Resolution<'a> {
 
 /// Resolves an object.
 pub fn resolve(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
+    let intent = assemble(from)?;
+    quotas::check(&intent)?;
+    Ok(intent)
+}
+
+/// What the role of an object would need of its account's quotas, where that can be said: also where it is refused
+/// for needing too much.
+pub fn usage(from: Resolution<'_>) -> Option<RoleUsage> {
+    assemble(from).ok().map(|intent| intent.usage())
+}
+
+/// Everything but whether it fits.
+fn assemble(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
     let Resolution {
         name,
         uid,
@@ -156,6 +170,7 @@ pub fn resolve(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
             spec,
         },
     )?;
+    quotas::check_texts(spec)?;
     let placement = place(&from)?;
     if let Some(placed) = placed.filter(|placed| **placed != placement) {
         return Err(Refusal::new(
@@ -201,7 +216,7 @@ pub fn resolve(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
             .unwrap_or(class.max_session_duration_seconds),
         permissions_boundary: class.permissions_boundary.clone(),
         tags: all_tags(class, &role.tags, &owner)?,
-        inline: documents(spec)?,
+        inline: documents(spec, account.quotas.inline_policies_size)?,
         attached: policy_arns(spec)?,
         service_accounts: references
             .into_iter()
@@ -213,6 +228,7 @@ pub fn resolve(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
             .collect(),
         audience: Some(class.audience.clone()).filter(|audience| audience != DEFAULT_AUDIENCE),
         arn_predates_us: false,
+        quotas: account.quotas,
         placement,
     })
 }
@@ -262,21 +278,23 @@ fn all_tags(
                 "the key {key:?} is there twice (IAM ignores case in tag keys); remove one"
             )));
         }
-        tags::check(key, value).map_err(|e| invalid(e.to_string()))?;
+        tags::check(key, value).map_err(|e| match e {
+            TagError::TooLong { .. } => {
+                Refusal::new(reasons::QUOTA_EXCEEDED, format!("role.tags: {e}; shorten it"))
+            }
+            _ => invalid(e.to_string()),
+        })?;
     }
     let mut all = class.tags.clone();
     all.extend(own.clone());
     all.extend(owner.tags());
-    if all.len() > MAX_TAGS {
-        return Err(invalid(format!(
-            "the role would have {} tags (with those of the class and of the operator), IAM allows {MAX_TAGS}; remove some",
-            all.len()
-        )));
-    }
+    quotas::check_tags(&all)?;
     Ok(all)
 }
 
-fn documents(spec: &MlServiceRoleSpec) -> Result<BTreeMap<String, PolicyDocument>, Refusal> {
+/// Sid and Id mean nothing to IAM, but something to people: they go only where they would take more room than there
+/// is.
+fn documents(spec: &MlServiceRoleSpec, room: usize) -> Result<BTreeMap<String, PolicyDocument>, Refusal> {
     let mut documents = BTreeMap::new();
     for policy in &spec.inline_policies {
         let document = PolicyDocument::from_value(&policy.document)
@@ -297,19 +315,10 @@ fn documents(spec: &MlServiceRoleSpec) -> Result<BTreeMap<String, PolicyDocument
             ));
         }
     }
-    let used: usize = documents
-        .values()
-        .map(|document| quota::size(&document.to_json()))
-        .sum();
-    if used > quota::INLINE_POLICIES_SIZE_PER_ROLE {
-        return Err(Refusal::new(
-            reasons::INVALID_SPEC,
-            format!(
-                "inlinePolicies have {used} characters together (white space aside), IAM allows {} on a role; shorten \
-                 them, or move some into a customer-managed policy",
-                quota::INLINE_POLICIES_SIZE_PER_ROLE
-            ),
-        ));
+    if quotas::inline_size(&documents) > room {
+        for document in documents.values_mut() {
+            *document = document.without_labels();
+        }
     }
     Ok(documents)
 }

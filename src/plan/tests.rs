@@ -10,6 +10,7 @@ mod outcome;
 mod ownership;
 mod placement;
 mod planner;
+mod quotas;
 mod release;
 mod replace;
 mod resolve;

@@ -22,6 +22,15 @@ async fn iams_errors_keep_code_and_message_and_get_their_class() {
     use ErrorClass::*;
     for (status, code, message, class, ambiguous) in [
         (400, "Throttling", "Rate exceeded", Throttled, false),
+        (400, "ThrottlingException", "Rate exceeded", Throttled, false),
+        (
+            503,
+            "RequestLimitExceeded",
+            "Request limit exceeded.",
+            Throttled,
+            false,
+        ),
+        (429, "TooManyRequestsException", "slow down", Throttled, false),
         (500, "ServiceFailure", "failed", Transient, true),
         (503, "ServiceUnavailable", "later", Transient, true),
         (
@@ -44,11 +53,26 @@ async fn iams_errors_keep_code_and_message_and_get_their_class() {
         (409, "DeleteConflict", "detach first", Conflict, false),
         (409, "EntityAlreadyExists", "it exists", Conflict, false),
         (403, "AccessDenied", "not authorized", Denied, false),
+        // What IAM says of a role that doesn't exist where the policy allows a path only.
+        (
+            403,
+            "AccessDenied",
+            "User: arn:aws:sts::1:assumed-role/o/s is not authorized to perform: iam:AttachRolePolicy on resource: role \
+             trainer because no identity-based policy allows the iam:AttachRolePolicy action",
+            Denied,
+            false,
+        ),
         (403, "ExpiredToken", "expired", Denied, false),
         (403, "InvalidClientTokenId", "unknown", Denied, false),
         (403, "SignatureDoesNotMatch", "no", Denied, false),
         (404, "NoSuchEntity", "Policy x does not exist", Invalid, false),
-        (409, "LimitExceeded", "Cannot exceed quota", Invalid, false),
+        (
+            409,
+            "LimitExceeded",
+            "Cannot exceed quota for ACLSizePerRole: 2048",
+            Invalid,
+            false,
+        ),
         (400, "ValidationError", "1 validation error", Invalid, false),
         (418, "BrandNew", "who knows", Invalid, false),
         (520, "BrandNew", "who knows", Transient, true),
@@ -73,6 +97,19 @@ async fn a_proxys_error_page_is_transient() {
         "AttachRolePolicy: UnreadableAnswer: HTTP 502 without a complete answer of AWS"
     );
     assert_eq!((error.class, error.ambiguous), (ErrorClass::Transient, true));
+}
+
+#[tokio::test]
+async fn an_answer_to_too_many_requests_without_a_code_is_throttling() {
+    for (status, class) in [
+        (429, ErrorClass::Throttled),
+        (503, ErrorClass::Transient),
+        (403, ErrorClass::Transient),
+    ] {
+        let error = attach(Reply::Http(status, "<html>no</html>".into())).await;
+        assert_eq!(error.class, class, "{status}");
+        assert_eq!(error.code, code::UNREADABLE_ANSWER);
+    }
 }
 
 #[tokio::test]

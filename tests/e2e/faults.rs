@@ -99,13 +99,13 @@ async fn a_gateways_error_page_is_survived() {
 }
 
 async fn a_refused_request_is_reported_as_final() {
-    let space = Space::new("quota").await;
+    let space = Space::new("refused").await;
     let fault = Fault::Refuse {
-        status: 409,
-        code: "LimitExceeded",
-        message: "Cannot exceed quota for PoliciesPerRole: 10",
+        status: 400,
+        code: "PolicyNotAttachable",
+        message: "Cannot attach a Service Role Policy to a Customer Role.",
     };
-    let full = space
+    let refused = space
         .bed
         .proxy
         .inject("AttachRolePolicy", &space.prefix(), fault, usize::MAX);
@@ -116,7 +116,7 @@ async fn a_refused_request_is_reported_as_final() {
         .reported("trainer", types::READY, reasons::REFUSED_BY_AWS)
         .await;
     assert!(
-        ready.message.contains("PoliciesPerRole") && ready.message.contains(READ_ONLY),
+        ready.message.contains("Service Role Policy") && ready.message.contains(READ_ONLY),
         "{}",
         ready.message
     );
@@ -125,7 +125,7 @@ async fn a_refused_request_is_reported_as_final() {
         condition(&object, types::STALLED).map(|c| c.status.as_str()),
         Some("True")
     );
-    drop(full);
+    drop(refused);
     space.ready("trainer").await;
 }
 

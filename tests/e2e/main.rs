@@ -13,6 +13,7 @@ mod support;
 mod admission;
 mod attacks;
 mod classes;
+mod cluster_name;
 mod creation;
 mod defaults;
 mod deletion;
@@ -20,6 +21,8 @@ mod drift;
 mod faults;
 mod foreign;
 mod gitops;
+mod life;
+mod quotas;
 mod refusals;
 mod replace;
 mod restart;
@@ -60,6 +63,7 @@ macro_rules! trials {
 fn parallel() -> Vec<Trial> {
     [
         // First what waits longest.
+        life::trials(),
         deletion::trials(),
         service_accounts::trials(),
         gitops::trials(),
@@ -74,6 +78,7 @@ fn parallel() -> Vec<Trial> {
         replace::trials(),
         classes::trials(),
         refusals::trials(),
+        quotas::trials(),
         states::trials(),
         faults::trials(),
         attacks::trials(),
@@ -85,10 +90,15 @@ fn parallel() -> Vec<Trial> {
 }
 
 fn serial() -> Vec<Trial> {
-    [defaults::trials(), restart::trials(), replace::serial()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        defaults::trials(),
+        restart::trials(),
+        replace::serial(),
+        cluster_name::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn main() -> ExitCode {

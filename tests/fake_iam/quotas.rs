@@ -1,6 +1,10 @@
 //! How much of everything a role and an account may have.
 
+use mlservicerole_operator::aws::quotas::{KEPT, RETRY};
+use mlservicerole_operator::iam::quota::AccountQuotas;
+
 use super::*;
+use crate::support::fake_iam::iam_error;
 
 #[tokio::test]
 async fn ten_policies_can_be_attached_and_no_more() {
@@ -81,4 +85,48 @@ async fn settings_have_their_limits() {
     }
     iam.update_role(&name, "", 43_200).await.unwrap();
     assert_eq!(iam.get_role(&name).await.unwrap().description, "");
+}
+
+#[tokio::test]
+async fn an_account_may_have_raised_its_quotas() {
+    let (iam, name) = with_trainer().await;
+    let quotas = AccountQuotas {
+        managed_policies_per_role: 1,
+        ..iam.account_quotas().await.unwrap()
+    };
+    iam.set_quotas(quotas);
+    assert_eq!(iam.account_quotas().await.unwrap(), quotas);
+    for number in 0..2 {
+        iam.add_policy(policy(number).as_str());
+    }
+    iam.attach_role_policy(&name, &policy(0)).await.unwrap();
+    assert_eq!(
+        code(iam.attach_role_policy(&name, &policy(1)).await),
+        "LimitExceeded"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_account_allows_is_read_anew_later_and_outlives_a_failure() {
+    const OPERATION: &str = "GetAccountSummary";
+    let (iam, _) = with_trainer().await;
+    let session = iam.session();
+    iam.fail_next(OPERATION, iam_error(OPERATION, "AccessDenied", "no"));
+    assert!(!session.quotas().await.known, "the defaults");
+    assert_eq!(iam.count(OPERATION), 1);
+    tokio::time::advance(RETRY).await;
+    let first = session.quotas().await;
+    assert!(first.known);
+    tokio::time::advance(KEPT / 2).await;
+    iam.set_quotas(AccountQuotas {
+        trust_policy_size: 4_096,
+        ..first
+    });
+    assert_eq!(session.quotas().await, first, "still believed");
+    iam.fail_next(OPERATION, iam_error(OPERATION, "Throttling", "no"));
+    tokio::time::advance(KEPT / 2).await;
+    assert_eq!(session.quotas().await, first, "what was read before");
+    tokio::time::advance(RETRY).await;
+    assert_eq!(session.quotas().await.trust_policy_size, 4_096);
+    assert_eq!(iam.count(OPERATION), 4);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use mlservicerole_operator::api::{MlServiceRoleClassSpec, MlServiceRoleSpec};
 use mlservicerole_operator::guard::{ClassRules, understand};
 use mlservicerole_operator::iam::arn::Issuer;
-use mlservicerole_operator::iam::quota;
+use mlservicerole_operator::iam::quota::{self, AccountQuotas};
 use mlservicerole_operator::plan::{
     Account, ClusterIdentity, Departure, NamespaceState, Resolution, Retention, RoleIntent, resolve,
 };
@@ -124,6 +124,7 @@ pub fn desired(dice: &mut Dice) -> Desired {
         account: &Account {
             id: ACCOUNT.parse().unwrap(),
             partition: "aws".parse().unwrap(),
+            quotas: AccountQuotas::default(),
         },
         cluster: &ClusterIdentity {
             name: "prod".to_owned(),

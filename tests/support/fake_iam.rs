@@ -14,9 +14,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mlservicerole_operator::aws::{AccountRef, Accounts, AwsError, IamApi, Session, SessionError};
+use mlservicerole_operator::aws::{
+    AccountRef, Accounts, AwsError, IamApi, QuotaCache, Session, SessionError,
+};
 use mlservicerole_operator::iam::arn::{AccountId, OidcProviderArn, Partition, PolicyArn, RoleArn};
 use mlservicerole_operator::iam::name::RoleName;
+use mlservicerole_operator::iam::quota::AccountQuotas;
 use mlservicerole_operator::iam::role::RoleHeader;
 
 #[path = "fake_iam/api.rs"]
@@ -93,6 +96,7 @@ struct State {
     /// Writes to existing roles are allowed only where the role carries this tag, as the operator's own IAM policy
     /// has it (condition key `aws:ResourceTag/…`).
     required_tag: Option<(String, String)>,
+    quotas: AccountQuotas,
     next_id: u64,
 }
 
@@ -139,6 +143,10 @@ impl FakeIam {
                 rewrite_documents: false,
                 role_quota: 1_000,
                 required_tag: None,
+                quotas: AccountQuotas {
+                    known: true,
+                    ..AccountQuotas::default()
+                },
                 next_id: 1,
             })),
         }
@@ -163,6 +171,7 @@ impl FakeIam {
                 rewrite_documents: state.rewrite_documents,
                 role_quota: state.role_quota,
                 required_tag: state.required_tag.clone(),
+                quotas: state.quotas,
                 next_id: state.next_id,
             })),
         }
@@ -175,6 +184,7 @@ impl FakeIam {
             account: state.account.clone(),
             partition: state.partition.clone(),
             iam: Arc::new(self.clone()),
+            quotas: QuotaCache::default(),
         })
     }
 
@@ -260,6 +270,11 @@ impl FakeIam {
     /// Lets that many reads of every role that is created from now on say `NoSuchEntity`.
     pub fn delay_new_roles(&self, reads: usize) {
         self.lock().invisible_reads = reads;
+    }
+
+    /// What a role of this account may have from now on.
+    pub fn set_quotas(&self, quotas: AccountQuotas) {
+        self.lock().quotas = quotas;
     }
 
     pub fn set_role_quota(&self, quota: usize) {

@@ -8,6 +8,7 @@ use super::*;
 mod checking;
 mod generators;
 mod reading;
+mod writing;
 
 pub(crate) use generators::{Dice, any_document, reworded};
 
@@ -38,9 +39,9 @@ fn a_document_is_written_as_short_as_possible() {
         document.to_json(),
         "{\"Version\":\"2012-10-17\",\"Id\":\"x\",\"Statement\":{\"Sid\":\"A\",\"Effect\":\"Allow\",\
          \"Principal\":{\"AWS\":\"123456789012\",\"Service\":\"x.amazonaws.com\"},\
-         \"Action\":[\"s3:PutObject\",\"s3:GetObject\"],\"Resource\":\"*\",\
+         \"Action\":[\"s3:GetObject\",\"s3:PutObject\"],\"Resource\":\"*\",\
          \"Condition\":{\"Bool\":{\"aws:c\":\"true\"},\
-         \"StringEquals\":{\"aws:a\":\"1\",\"aws:b\":[\"2\",\"1\"]}}}}"
+         \"StringEquals\":{\"aws:a\":\"1\",\"aws:b\":[\"1\",\"2\"]}}}}"
     );
 }
 

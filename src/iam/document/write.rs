@@ -1,8 +1,11 @@
 //! From the model to JSON.
 //!
-//! IAM's quotas count characters, so the text is as short as the language allows: no whitespace, a
-//! scalar for a list of one, nothing for an empty element. The order of elements is fixed and the
-//! order of lists is the model's, so equal documents have equal texts.
+//! IAM's quotas count characters, so the text is as short as the language allows without another
+//! meaning: no whitespace, a scalar for a list of one, nothing for an empty element, nothing twice
+//! in a list. Statements are never merged. The order of elements is fixed and that of lists
+//! alphabetical, since lists are sets; statements stand as in the model.
+
+use std::collections::BTreeSet;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -15,6 +18,16 @@ impl PolicyDocument {
         // Maps with string keys, written to memory: there is no way for this to fail. If there
         // were, IAM would refuse an empty document.
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The same without Id and Sids, which mean nothing to IAM and count all the same.
+    pub fn without_labels(&self) -> PolicyDocument {
+        let mut bare = self.clone();
+        bare.id = None;
+        for statement in &mut bare.statements {
+            statement.sid = None;
+        }
+        bare
     }
 }
 
@@ -32,7 +45,10 @@ impl Serialize for PolicyDocument {
         if let Some(id) = id {
             map.serialize_entry("Id", id)?;
         }
-        map.serialize_entry("Statement", &ScalarOrList(statements))?;
+        match statements.as_slice() {
+            [only] => map.serialize_entry("Statement", only)?,
+            several => map.serialize_entry("Statement", several)?,
+        }
         map.end()
     }
 }
@@ -56,7 +72,8 @@ impl Serialize for Statement {
         if let Some(principal) = principal {
             map.serialize_entry(principal.element("Principal", "NotPrincipal"), principal.value())?;
         }
-        serialize_list(&mut map, action, "Action", "NotAction")?;
+        let actions = action.map(|actions| once_each(actions));
+        serialize_list(&mut map, &actions, "Action", "NotAction")?;
         if let Some(resource) = resource {
             serialize_list(&mut map, resource, "Resource", "NotResource")?;
         }
@@ -64,10 +81,7 @@ impl Serialize for Statement {
             let condition: Vec<_> = condition
                 .iter()
                 .map(|(operator, keys)| {
-                    let keys: Vec<_> = keys
-                        .iter()
-                        .map(|(key, values)| (key, ScalarOrList(values)))
-                        .collect();
+                    let keys: Vec<_> = keys.iter().map(|(key, values)| (key, Set(values))).collect();
                     (operator, Entries(keys))
                 })
                 .collect();
@@ -83,7 +97,7 @@ fn serialize_list<M: SerializeMap>(
     only: &'static str,
     all_except: &'static str,
 ) -> Result<(), M::Error> {
-    map.serialize_entry(scope.element(only, all_except), &ScalarOrList(scope.value()))
+    map.serialize_entry(scope.element(only, all_except), &Set(scope.value()))
 }
 
 impl Serialize for Principal {
@@ -93,19 +107,29 @@ impl Serialize for Principal {
             Principal::Of(principals) => serializer.collect_map(
                 principals
                     .iter()
-                    .map(|(kind, values)| (kind.as_str(), ScalarOrList(values))),
+                    .map(|(kind, values)| (kind.as_str(), Set(values))),
             ),
         }
     }
 }
 
-struct ScalarOrList<'a, T>(&'a [T]);
+/// Actions are compared without case: of two spellings of one, the first is written.
+fn once_each(actions: &[String]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let mut once = actions.to_vec();
+    once.retain(|action| seen.insert(action.to_ascii_lowercase()));
+    once
+}
 
-impl<T: Serialize> Serialize for ScalarOrList<'_, T> {
+/// A list whose order and repetitions mean nothing.
+struct Set<'a>(&'a [String]);
+
+impl Serialize for Set<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            [single] => single.serialize(serializer),
-            list => list.serialize(serializer),
+        let values: BTreeSet<&String> = self.0.iter().collect();
+        match values.first() {
+            Some(single) if values.len() == 1 => single.serialize(serializer),
+            _ => values.serialize(serializer),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::api::{BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, ROLE_ARN_ANNOTATION
 use crate::guard::Refusal;
 pub(crate) use crate::guard::tests::fixtures::*;
 use crate::iam::arn::{Issuer, PolicyArn};
+use crate::iam::quota::AccountQuotas;
 use crate::iam::role::{RoleContent, RoleHeader};
 use crate::plan::{
     Account, Clock, ClusterIdentity, Depth, NamespaceState, Next, Placement, Plan, Resolution, Rival,
@@ -41,6 +42,10 @@ pub(crate) fn account() -> Account {
     Account {
         id: "111122223333".parse().unwrap(),
         partition: "aws".parse().unwrap(),
+        quotas: AccountQuotas {
+            known: true,
+            ..AccountQuotas::default()
+        },
     }
 }
 

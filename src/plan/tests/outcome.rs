@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use crate::api::condition::NewCondition;
 use crate::guard::Refusal;
-use crate::plan::{BindingVerdict, Failure, Outcome, Report, class_conditions, conditions};
+use crate::plan::{
+    BindingVerdict, Failure, Outcome, Report, class_conditions, conditions, default_class_remark,
+};
 
 fn final_() -> Refusal {
     Refusal::new("FinalReason", "mend it")
@@ -298,5 +300,19 @@ fn a_class_is_accepted_and_ready_refused_or_accepted_and_not_ready() {
             Ready False FinalReason: mend it
             ");
         }
+    }
+}
+
+#[test]
+fn an_annotation_that_makes_no_default_class_is_remarked_on() {
+    for said in ["True", "yes", "1", ""] {
+        let remark = default_class_remark(said).unwrap();
+        assert!(
+            remark.contains(&format!("{said:?}")) && remark.contains("\"true\""),
+            "{remark}"
+        );
+    }
+    for clear in ["true", "false"] {
+        assert_eq!(default_class_remark(clear), None);
     }
 }

@@ -267,8 +267,8 @@ fn tags_that_are_reserved_twice_or_malformed_are_refused_even_where_the_class_al
     refused(
         &class,
         json!({"role": {"tags": {"Team": "v".repeat(257)}}}),
-        "InvalidSpec",
-        &["role.tags", "256"],
+        "QuotaExceeded",
+        &["role.tags", "257", "256", "shorten it"],
     );
 }
 
@@ -284,7 +284,7 @@ fn fifty_tags_fit_and_the_operators_own_count() {
     refused(
         &class(21),
         spec,
-        "InvalidSpec",
+        "QuotaExceeded",
         &["51 tags", "IAM allows 50", "remove some"],
     );
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mlservicerole_operator::aws::{AwsError, IamApi};
 use mlservicerole_operator::iam::arn::{OidcProviderArn, PolicyArn, RoleArn};
 use mlservicerole_operator::iam::name::RoleName;
+use mlservicerole_operator::iam::quota::AccountQuotas;
 use mlservicerole_operator::iam::role::{NewRole, RoleContent, RoleHeader};
 
 use super::{FakeIam, FakeRole, State, documents, iam_error, rules};
@@ -103,8 +104,9 @@ impl IamApi for FakeIam {
         self.call(OPERATION, name.as_str(), |state| {
             rules::policy_name(OPERATION, policy)?;
             documents::check_inline(OPERATION, document)?;
+            let quota = state.quotas.inline_policies_size;
             let role = state.modifiable_role(OPERATION, name)?;
-            rules::inline_size(OPERATION, role, policy, document)?;
+            rules::inline_size(OPERATION, quota, role, policy, document)?;
             role.inline.insert(policy.to_owned(), document.to_owned());
             Ok(())
         })
@@ -125,13 +127,14 @@ impl IamApi for FakeIam {
         const OPERATION: &str = "AttachRolePolicy";
         self.call(OPERATION, name.as_str(), |state| {
             let known = state.policies.contains(policy);
+            let quota = state.quotas.managed_policies_per_role;
             let role = state.modifiable_role(OPERATION, name)?;
             if !known {
                 let message = format!("Policy {policy} does not exist or is not attachable.");
                 return Err(iam_error(OPERATION, "NoSuchEntity", &message));
             }
             if !role.attached.contains(policy) {
-                rules::attachments(OPERATION, role.attached.len() + 1)?;
+                rules::attachments(OPERATION, quota, role.attached.len() + 1)?;
                 role.attached.insert(policy.clone());
             }
             Ok(())
@@ -197,6 +200,10 @@ impl IamApi for FakeIam {
     async fn policy_exists(&self, policy: &PolicyArn) -> Result<bool, AwsError> {
         self.call("GetPolicy", "", |state| Ok(state.policies.contains(policy)))
     }
+
+    async fn account_quotas(&self) -> Result<AccountQuotas, AwsError> {
+        self.call("GetAccountSummary", "", |state| Ok(state.quotas))
+    }
 }
 
 impl State {
@@ -260,7 +267,7 @@ impl State {
             !arn.starts_with(&own_roles) || self.roles.values().any(|role| role.arn.to_string() == arn)
         };
         documents::check_trust(operation, document, &known)?;
-        rules::trust_size(operation, document)
+        rules::trust_size(operation, self.quotas.trust_policy_size, document)
     }
 
     fn check_boundary(&self, operation: &'static str, boundary: &PolicyArn) -> Result<(), AwsError> {

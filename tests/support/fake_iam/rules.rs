@@ -9,9 +9,6 @@ use mlservicerole_operator::aws::AwsError;
 
 use super::{FakeRole, iam_error};
 
-const ATTACHED_POLICIES: usize = 10;
-const INLINE_CHARACTERS: usize = 10_240;
-const TRUST_CHARACTERS: usize = 2_048;
 const TAGS: usize = 50;
 const TAG_KEY_CHARACTERS: usize = 128;
 const TAG_VALUE_CHARACTERS: usize = 256;
@@ -23,17 +20,18 @@ fn size(document: &str) -> usize {
     document.chars().filter(|c| !c.is_whitespace()).count()
 }
 
-pub fn trust_size(operation: &'static str, document: &str) -> Result<(), AwsError> {
+pub fn trust_size(operation: &'static str, quota: usize, document: &str) -> Result<(), AwsError> {
     within(
         operation,
-        size(document) <= TRUST_CHARACTERS,
-        &format!("Cannot exceed quota for ACLSizePerRole: {TRUST_CHARACTERS}"),
+        size(document) <= quota,
+        &format!("Cannot exceed quota for ACLSizePerRole: {quota}"),
     )
 }
 
 /// Whether the role may have this inline policy beside or instead of those that it has.
 pub fn inline_size(
     operation: &'static str,
+    quota: usize,
     role: &FakeRole,
     policy: &str,
     document: &str,
@@ -42,19 +40,19 @@ pub fn inline_size(
     let total: usize = others.map(|(_, document)| size(document)).sum();
     within(
         operation,
-        total + size(document) <= INLINE_CHARACTERS,
+        total + size(document) <= quota,
         &format!(
-            "Maximum policy size of {INLINE_CHARACTERS} bytes exceeded for role {}",
+            "Maximum policy size of {quota} bytes exceeded for role {}",
             role.arn.name()
         ),
     )
 }
 
-pub fn attachments(operation: &'static str, count: usize) -> Result<(), AwsError> {
+pub fn attachments(operation: &'static str, quota: usize, count: usize) -> Result<(), AwsError> {
     within(
         operation,
-        count <= ATTACHED_POLICIES,
-        &format!("Cannot exceed quota for PoliciesPerRole: {ATTACHED_POLICIES}"),
+        count <= quota,
+        &format!("Cannot exceed quota for PoliciesPerRole: {quota}"),
     )
 }
 

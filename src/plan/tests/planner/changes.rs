@@ -335,3 +335,35 @@ fn a_role_of_a_listed_former_cluster_is_taken_over() {
     });
     assert_eq!(plan.stages, [vec![Step::Tag(intent.owner.tags())]]);
 }
+
+/// A role that already has a policy that means the same, with a Sid that the spec's form has no room for.
+#[test]
+fn a_wordy_policy_is_shortened_where_the_others_need_its_room() {
+    let sized = |size: usize| document(&format!("s3:{}", "x".repeat(size)));
+    let bare = crate::iam::quota::size(&document("s3:").to_string());
+    let spec = |second: usize| {
+        json!({"inlinePolicies": [
+            {"name": "a", "document": sized(5_000)}, {"name": "b", "document": sized(second)},
+        ]})
+    };
+    let steps_to = |second: usize| {
+        let intent = intent(spec(second));
+        let mut content = content(&intent);
+        let mut wordy = sized(5_000);
+        wordy["Statement"][0]["Sid"] = json!("Wordy");
+        content.inline.insert("a".to_owned(), wordy.to_string());
+        content.inline.insert("b".to_owned(), sized(1).to_string());
+        let knowledge = read(header(&intent), Some(content), 0);
+        let plan = steps(plan(
+            &intent,
+            true,
+            &knowledge,
+            around(&[bound("trainer", &intent)], &[]),
+            &clock(0, 0),
+        ));
+        plan.steps().map(show_step).collect::<Vec<_>>()
+    };
+    let full = 10_240 - 2 * (bare - 2) - 5_000;
+    assert_eq!(steps_to(full - 20), ["PutRolePolicy b"]);
+    assert_eq!(steps_to(full), ["PutRolePolicy a", "PutRolePolicy b"]);
+}

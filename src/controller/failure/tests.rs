@@ -1,0 +1,235 @@
+//! What is made of each error: who is told what, how soon it is tried again, and how loud the log is.
+
+use super::*;
+use crate::aws::error::classify;
+use crate::plan::{Outcome, Report, conditions};
+
+fn told(operation: &'static str, code: &str) -> String {
+    let error = AwsError {
+        class: ErrorClass::Denied,
+        operation,
+        code: code.to_owned(),
+        message: "User: arn:aws:sts::1:assumed-role/secret is not authorized".to_owned(),
+        ambiguous: false,
+    };
+    let failure = of_aws(&error, &"trainer".parse().unwrap(), "");
+    assert_eq!(failure.refusal.reason, reasons::ACCESS_DENIED);
+    assert!(!failure.refusal.message.contains("secret"));
+    failure.refusal.message
+}
+
+#[test]
+fn a_denial_names_the_action_and_the_role() {
+    let message = told("TagRole", "AccessDenied");
+    assert!(message.contains("iam:TagRole on role trainer"), "{message}");
+}
+
+#[test]
+fn bad_credentials_are_not_told_as_a_missing_permission() {
+    for (operation, code) in [
+        ("AssumeRole", "AccessDenied"),
+        ("TagRole", "ExpiredToken"),
+        ("TagRole", "CredentialsUnavailable"),
+        ("TagRole", "InvalidClientTokenId"),
+    ] {
+        let message = told(operation, code);
+        assert!(message.contains("own credentials"), "{message}");
+        assert!(message.contains(operation) && message.contains(code), "{message}");
+        assert!(!message.contains("iam:"), "{message}");
+    }
+}
+
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// What people see of a call that failed so: reason, whether it is stalled, seconds until the next attempt where the
+/// growing pause would be one, level of the log.
+fn handled(code: &str, message: &str, status: u16) -> (ErrorClass, String, bool, u64, Level) {
+    let error = classify("AttachRolePolicy", Some(code), message, Some(status));
+    let failure = of_aws(&error, &"trainer".parse().unwrap(), "a policy");
+    let pause = pause(&failure.refusal, Duration::from_secs(1), LONGEST).as_secs();
+    let report = Report {
+        outcome: Outcome::Failed(failure.clone()),
+        bindings: vec![],
+        deleting: false,
+    };
+    let shown = conditions(&report);
+    let of = |kind: &str| shown.iter().find(|condition| condition.r#type == kind);
+    for kind in ["RoleSynced", "Ready"] {
+        let condition = of(kind).unwrap();
+        assert_eq!(
+            (condition.verdict.as_str(), condition.reason),
+            ("False", failure.refusal.reason)
+        );
+    }
+    assert_eq!(
+        of("Accepted").unwrap().verdict.as_str(),
+        "True",
+        "the object isn't to blame"
+    );
+    let stalled = of("Stalled").is_some();
+    (
+        error.class,
+        failure.refusal.reason.to_owned(),
+        stalled,
+        pause,
+        level(error.class),
+    )
+}
+
+#[test]
+fn every_class_has_its_backoff_condition_reason_and_log_level() {
+    use ErrorClass::*;
+    let unknown_principal = "Invalid principal in policy: \"AWS\":\"arn:aws:iam::1:role/new\"";
+    let quota = "Cannot exceed quota for PoliciesPerRole: 10";
+    for (code, message, status, class, reason, stalled, pause, level) in [
+        (
+            "Throttling",
+            "Rate exceeded",
+            400,
+            Throttled,
+            "Throttled",
+            false,
+            1,
+            Level::INFO,
+        ),
+        (
+            "ServiceFailure",
+            "",
+            500,
+            Transient,
+            "AwsUnavailable",
+            false,
+            1,
+            Level::WARN,
+        ),
+        (
+            "MalformedPolicyDocument",
+            unknown_principal,
+            400,
+            NotYetConsistent,
+            "NotYetConsistent",
+            false,
+            1,
+            Level::INFO,
+        ),
+        (
+            "ConcurrentModification",
+            "busy",
+            409,
+            Conflict,
+            "Conflict",
+            false,
+            1,
+            Level::INFO,
+        ),
+        (
+            "AccessDenied",
+            "no",
+            403,
+            Denied,
+            "AccessDenied",
+            true,
+            300,
+            Level::WARN,
+        ),
+        (
+            "ExpiredToken",
+            "expired",
+            403,
+            Denied,
+            "AccessDenied",
+            true,
+            300,
+            Level::WARN,
+        ),
+        (
+            "LimitExceeded",
+            quota,
+            409,
+            Invalid,
+            "QuotaExceeded",
+            true,
+            300,
+            Level::WARN,
+        ),
+        (
+            "MalformedPolicyDocument",
+            "Syntax errors in policy.",
+            400,
+            Invalid,
+            "RefusedByAws",
+            true,
+            300,
+            Level::WARN,
+        ),
+    ] {
+        let expected = (class, reason.to_owned(), stalled, pause, level);
+        assert_eq!(handled(code, message, status), expected, "{code}: {message}");
+    }
+}
+
+#[test]
+fn a_pause_never_exceeds_the_longest_nor_falls_below_the_growing_one() {
+    let (once, last) = (Duration::from_secs(2), Duration::from_secs(600));
+    let stalled = Refusal::new(reasons::REFUSED_BY_AWS, "");
+    assert_eq!(pause(&stalled, Duration::from_secs(1), once), once);
+    assert_eq!(pause(&stalled, last, last), last);
+}
+
+#[test]
+fn stalled_is_what_only_a_person_can_mend() {
+    let session = |code: &str, status| classify("GetCallerIdentity", Some(code), "", Some(status));
+    let kubernetes = |class| {
+        let error = ClusterError {
+            class,
+            message: String::new(),
+        };
+        of_cluster(&error, &Step::RemoveFinalizer).refusal
+    };
+    let wrong = SessionError::WrongAccount {
+        expected: "111122223333".parse().unwrap(),
+        found: "444455556666".parse().unwrap(),
+    };
+    for (refusal, stalled) in [
+        (of_session(&wrong, "ml"), true),
+        (
+            of_session(
+                &SessionError::CredentialsInvalid(session("AccessDenied", 403)),
+                "ml",
+            ),
+            true,
+        ),
+        (
+            of_session(&SessionError::Unavailable(session("ServiceFailure", 500)), "ml"),
+            false,
+        ),
+        (kubernetes(ClusterErrorClass::Invalid), true),
+        // Passes with the namespace, or with a rollout of RBAC that is under way.
+        (kubernetes(ClusterErrorClass::Denied), false),
+        (kubernetes(ClusterErrorClass::Conflict), false),
+        (kubernetes(ClusterErrorClass::NotFound), false),
+        (kubernetes(ClusterErrorClass::Transient), false),
+    ] {
+        assert_eq!(refusal.final_, stalled, "{}", refusal.message);
+    }
+}
+
+#[test]
+fn a_used_up_quota_names_the_number_and_who_can_raise_it() {
+    let error = classify(
+        "CreateRole",
+        Some("LimitExceeded"),
+        "Cannot exceed quota for RolesPerAccount: 1000",
+        Some(409),
+    );
+    let message = of_aws(&error, &"trainer".parse().unwrap(), "").refusal.message;
+    for part in [
+        "RolesPerAccount: 1000",
+        "CreateRole",
+        "trainer",
+        "platform admin",
+        "ask for less",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}

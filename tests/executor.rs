@@ -1,0 +1,119 @@
+//! What the executor makes of a refusal that may mean a missing role: IAM denies an action that is allowed under a
+//! path only when the role isn't there, since then it doesn't know the path.
+
+// clippy.toml allows them in test functions only, not in what test functions share.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use mlservicerole_operator::aws::IamApi;
+use mlservicerole_operator::controller::execute::{Hands, Run, run};
+use mlservicerole_operator::controller::record::Record;
+use mlservicerole_operator::iam::name::RoleName;
+use mlservicerole_operator::plan::{Plan, RoleState, Step};
+use serde_json::json;
+use support::fake_cluster::FakeCluster;
+use support::fake_iam::{FakeIam, KNOWN_POLICIES, iam_error};
+
+/// A role of ours as the operator remembers it, which may have gone meanwhile.
+struct Remembered {
+    iam: FakeIam,
+    record: Record,
+    name: RoleName,
+}
+
+async fn remembered(gone: bool) -> Remembered {
+    let iam = FakeIam::new();
+    iam.add_foreign_role("/ml/", "trainer");
+    let name: RoleName = "trainer".parse().unwrap();
+    let header = iam.get_role(&name).await.unwrap();
+    let mut record = Record::default();
+    record
+        .knowledge_mut(&name)
+        .note_read(Some((header, None)), Duration::ZERO);
+    if gone {
+        iam.remove_role("trainer");
+    }
+    iam.forget_calls();
+    Remembered { iam, record, name }
+}
+
+impl Remembered {
+    async fn denied(&mut self, step: Step, operation: &'static str) -> Run {
+        self.iam
+            .fail_always(operation, iam_error(operation, "AccessDenied", "not authorized"));
+        let object = json!({
+            "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRole",
+            "metadata": {"name": "trainer", "namespace": "team-a"}, "spec": {},
+        });
+        let mut object = serde_json::from_value(object).unwrap();
+        let cluster = FakeCluster::new(serde_json::from_value(json!(object)).unwrap());
+        let hands = Hands {
+            iam: Some(&self.iam),
+            cluster: &cluster,
+            namespace: "team-a",
+            role: &self.name,
+            now: &|| Duration::from_secs(60),
+        };
+        let plan = Plan {
+            stages: vec![vec![step]],
+            ..Plan::default()
+        };
+        run(&plan, &hands, &mut self.record, &mut object, &|| false).await
+    }
+
+    fn state(&self) -> RoleState {
+        self.record.knowledge(&self.name).state
+    }
+}
+
+fn attach() -> Step {
+    Step::Attach(KNOWN_POLICIES[0].parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_denial_for_a_role_that_is_gone_is_a_surprise_and_no_failure() {
+    for (step, operation) in [(attach(), "AttachRolePolicy"), (Step::DeleteRole, "DeleteRole")] {
+        let mut role = remembered(true).await;
+        let run = role.denied(step, operation).await;
+        assert_eq!((run.failure, run.surprised), (None, true), "{operation}");
+        assert_eq!(role.iam.operations(), [operation, "GetRole"]);
+        assert!(matches!(role.state(), RoleState::Absent), "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn a_denial_for_a_role_that_is_there_stays_a_denial() {
+    let mut role = remembered(false).await;
+    let run = role.denied(attach(), "AttachRolePolicy").await;
+    assert_eq!(run.failure.unwrap().refusal.reason, "AccessDenied");
+    assert!(matches!(role.state(), RoleState::Present { .. }));
+}
+
+#[tokio::test]
+async fn a_denial_is_told_of_the_write_where_the_read_is_denied_too() {
+    let mut role = remembered(false).await;
+    role.iam
+        .fail_always("GetRole", iam_error("GetRole", "AccessDenied", "not authorized"));
+    let run = role.denied(attach(), "AttachRolePolicy").await;
+    let message = run.failure.unwrap().refusal.message;
+    assert!(message.contains("iam:AttachRolePolicy"), "{message}");
+}
+
+#[tokio::test]
+async fn a_denied_creation_asks_for_no_role() {
+    let mut role = remembered(true).await;
+    let new = mlservicerole_operator::iam::role::NewRole {
+        arn: "arn:aws:iam::111122223333:role/ml/trainer".parse().unwrap(),
+        trust: String::new(),
+        description: String::new(),
+        max_session_duration_seconds: 3600,
+        permissions_boundary: None,
+        tags: Default::default(),
+    };
+    let run = role.denied(Step::CreateRole(Box::new(new)), "CreateRole").await;
+    assert_eq!(run.failure.unwrap().refusal.reason, "AccessDenied");
+    assert_eq!(role.iam.operations(), ["CreateRole"]);
+}
