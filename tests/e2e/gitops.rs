@@ -240,6 +240,12 @@ async fn helm_4_with_another_arn_under_replace_fails_to_upgrade_until_the_object
     let left = space.account("trainer").await.unwrap();
     assert_eq!(role_arn(&left), Some(OTHER));
     helm4(&space, with_arn(), false).await.unwrap();
+    // The operator wrote it last and so holds it beside Helm: another value takes force, once.
+    let newer = json!({ROLE_ARN_ANNOTATION: "arn:aws:iam::999999999999:role/newer"});
+    let held = helm4(&space, newer.clone(), false).await.unwrap_err();
+    assert!(held.contains("mlservicerole-operator"), "{held}");
+    helm4(&space, newer.clone(), true).await.unwrap();
+    helm4(&space, newer, false).await.unwrap();
 }
 
 async fn an_empty_arn_in_a_chart_is_a_conflict_that_names_the_tool() {
