@@ -231,13 +231,12 @@ fn is_test(named: &str, files: &[(String, String)]) -> bool {
             let declared = text.find(&format!("fn {function}("));
             declared.is_some_and(|at| {
                 let before = text[..at].rsplit("\n\n").next().unwrap_or_default();
-                let listed = text
-                    .split("trials![")
-                    .nth(1)
-                    .and_then(|rest| rest.split(']').next());
-                before.contains("#[test]")
-                    || before.contains("#[tokio::test")
-                    || listed.is_some_and(|list| list.split([',', '\n']).any(|name| name.trim() == function))
+                let mut lists = text.split("trials![").skip(1);
+                let listed = lists.any(|rest| {
+                    let list = rest.split(']').next().unwrap_or_default();
+                    list.split([',', '\n']).any(|name| name.trim() == function)
+                });
+                before.contains("#[test]") || before.contains("#[tokio::test") || listed
             })
         })
 }
