@@ -13,13 +13,14 @@ use super::observe;
 use super::reach::account_ref;
 use super::record::{Record, Synced};
 use crate::api::condition::reasons;
+use crate::api::role::Mode;
 use crate::api::{CLASS_FINALIZER, MlServiceRole};
 use crate::aws::Session;
 use crate::guard::{self, ClassRules, Refusal, Request};
 use crate::iam::arn::Issuer;
 use crate::plan::{
     Account, BindingVerdict, NamespaceState, Outcome, Placement, Resolution, RoleIntent, bind,
-    drift_repaired, placement_in_force, plan, resolve, select_class,
+    drift_repaired, placement_in_force, plan, plan_observed, resolve, select_class,
 };
 
 /// Reconciles an object that isn't being deleted.
@@ -48,6 +49,10 @@ pub async fn maintain(
         }
     };
     let arn = intent.arn().clone();
+    let planner = match object.spec.mode {
+        Some(Mode::Observe) => plan_observed,
+        Some(Mode::Manage) | None => plan,
+    };
     let mut driven = drive(
         context,
         record,
@@ -55,7 +60,7 @@ pub async fn maintain(
         &arn,
         Some(&*session.iam),
         started,
-        |object, known, around, clock| plan(&intent, has_finalizer(object), known, around, clock),
+        |object, known, around, clock| planner(&intent, has_finalizer(object), known, around, clock),
     )
     .await;
     if has_finalizer(&object) {

@@ -9,6 +9,7 @@ use tracing::warn;
 
 use super::context::{Context, GuardedClass};
 use super::record::Record;
+use crate::api::role::Mode;
 use crate::api::{BOUND_BY_ANNOTATION, DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass};
 use crate::aws::{AwsError, IamApi};
 use crate::cluster::{ClusterError, role_arn_managers, service_account_state};
@@ -131,7 +132,11 @@ pub async fn neighbourhood(
             uid: role.uid().unwrap_or_default(),
             created: created(role),
             deleting: role.metadata.deletion_timestamp.is_some(),
-            service_accounts: service_account_names(role),
+            // One that observes binds nothing, and must not keep another from it; what it has bound it keeps.
+            service_accounts: match role.spec.mode {
+                Some(Mode::Observe) => vec![],
+                Some(Mode::Manage) | None => service_account_names(role),
+            },
         })
         .collect();
     Neighbourhood {

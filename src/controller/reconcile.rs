@@ -146,6 +146,7 @@ async fn conclude(
             placement: facts.placement.as_ref(),
             knowledge: facts.knowledge.as_ref(),
             class: class.as_deref(),
+            planned: drive.planned,
             notices: drive.notices,
         },
     )

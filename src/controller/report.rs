@@ -8,7 +8,7 @@ use tracing::warn;
 use super::context::Context;
 use super::record::Record;
 use crate::api::condition::{self, types};
-use crate::api::role::ServiceAccountStatus;
+use crate::api::role::{PlannedStep, ServiceAccountStatus};
 use crate::api::{MlServiceRole, MlServiceRoleStatus};
 use crate::cluster::{ClusterError, Event};
 use crate::plan::{Notice, Placement, Report, RoleKnowledge, RoleState, conditions};
@@ -23,6 +23,8 @@ pub struct Facts<'a> {
     pub knowledge: Option<&'a RoleKnowledge>,
     /// Name of the class in force.
     pub class: Option<&'a str>,
+    /// Steps left undone, since the object observes.
+    pub planned: Vec<PlannedStep>,
     /// Things worth an Event.
     pub notices: Vec<Notice>,
 }
@@ -106,7 +108,7 @@ fn status(object: &MlServiceRole, old: &MlServiceRoleStatus, facts: &Facts<'_>) 
             })
             .collect(),
         usage: None,
-        plan: Vec::new(),
+        plan: facts.planned.clone(),
     }
 }
 

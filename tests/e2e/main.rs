@@ -18,6 +18,7 @@ mod deletion;
 mod drift;
 mod faults;
 mod foreign;
+mod observe;
 mod refusals;
 mod restart;
 mod schema_class;
@@ -67,6 +68,7 @@ fn parallel() -> Vec<Trial> {
         updates::trials(),
         foreign::trials(),
         unbinding::trials(),
+        observe::trials(),
         classes::trials(),
         refusals::trials(),
         states::trials(),

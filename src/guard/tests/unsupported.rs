@@ -50,8 +50,8 @@ fn adoption_comes_later() {
 }
 
 #[test]
-fn observing_comes_later() {
-    refused_object(json!({"mode": "Observe"}), "spec.mode Observe");
+fn observing_is_supported() {
+    check_supported(&object(json!({"mode": "Observe"}))).unwrap();
 }
 
 #[test]
@@ -65,7 +65,6 @@ fn all_of_it_is_named_at_once() {
     let spec = object(json!({
         "access": [{"preset": "p"}],
         "adoptionPolicy": "Adopt",
-        "mode": "Observe",
         "serviceAccounts": [
             {"name": "a", "conflictPolicy": "Replace"},
             {"name": "b", "conflictPolicy": "Replace"},
@@ -77,8 +76,6 @@ fn all_of_it_is_named_at_once() {
     spec.adoptionPolicy other than Never is not supported by this release of the operator
     remove it
     the operator creates a role of its own
-    spec.mode Observe is not supported by this release of the operator
-    remove it, or delete the object
     conflictPolicy Replace of ServiceAccount "a" is not supported by this release of the operator
     remove it, and take the other role's annotation off the ServiceAccount yourself
     conflictPolicy Replace of ServiceAccount "b" is not supported by this release of the operator
