@@ -233,13 +233,7 @@ fn usable_class(
             )));
         }
         None => {
-            return Err(Outcome::Refused(Refusal::new(
-                reasons::CLASS_NOT_FOUND,
-                format!(
-                    "there is no MlServiceRoleClass {name:?}; ask the platform admin to create it, or create this object \
-                     again with another className"
-                ),
-            )));
+            return Err(Outcome::Refused(Refusal::class_not_found(name)));
         }
     };
     if class.metadata.deletion_timestamp.is_some() {
@@ -251,12 +245,7 @@ fn usable_class(
             ),
         )));
     }
-    let not_accepted = |refusal: Refusal| {
-        Outcome::Refused(Refusal::new(
-            reasons::CLASS_NOT_ACCEPTED,
-            format!("{}; ask the platform admin to mend the class", refusal.message),
-        ))
-    };
+    let not_accepted = |refusal: Refusal| Outcome::Refused(Refusal::class_not_accepted(&refusal));
     let rules = guard::understand(name, &class.spec).map_err(not_accepted)?;
     let recorded = class
         .status

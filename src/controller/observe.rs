@@ -176,7 +176,7 @@ pub fn service_account_names(object: &MlServiceRole) -> Vec<String> {
 }
 
 /// RFC 3339 in UTC, as the API server writes it, sorts by time.
-fn created(object: &MlServiceRole) -> String {
+pub fn created(object: &MlServiceRole) -> String {
     object
         .creation_timestamp()
         .map(|time| time.0.to_string())
