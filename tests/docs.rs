@@ -143,6 +143,7 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
         "docs/concepts.md",
         "docs/conditions.md",
         "docs/contributing.md",
+        "docs/plan.md",
         "docs/security.md",
         "docs/troubleshooting.md",
     ] {

@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 
 /// So many bytes of one file are read at most; what the API server takes is smaller by far.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// Brackets or dashes within each other, at most: the time that a YAML parser takes grows with their square.
+const MAX_NESTED: usize = 500;
 /// Lists in lists, at most.
 const MAX_LISTS: usize = 4;
 
@@ -112,6 +114,9 @@ fn text(from: impl std::io::Read) -> Result<String, String> {
 }
 
 fn parse(text: &str) -> Result<Vec<Value>, String> {
+    if is_nested_too_deeply(text) {
+        return Err("it is nested too deeply".to_owned());
+    }
     let mut objects = Vec::new();
     match yaml(text) {
         Ok(values) => {
@@ -126,6 +131,27 @@ fn parse(text: &str) -> Result<Vec<Value>, String> {
         },
     }
     Ok(objects)
+}
+
+/// Roughly, before anything is parsed: brackets in text count too.
+fn is_nested_too_deeply(text: &str) -> bool {
+    let mut depth = 0usize;
+    for c in text.chars() {
+        match c {
+            '[' | '{' => depth += 1,
+            ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_NESTED {
+            return true;
+        }
+    }
+    let indicators = |line: &str| {
+        line.split_ascii_whitespace()
+            .take_while(|word| matches!(*word, "-" | "?" | ":"))
+            .count()
+    };
+    text.lines().any(|line| indicators(line) > MAX_NESTED)
 }
 
 fn yaml(text: &str) -> Result<Vec<Value>, String> {

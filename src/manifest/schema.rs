@@ -227,7 +227,10 @@ fn range(schema: &Value, number: f64, path: &str, wrong: &mut Vec<String>) {
 
 fn array(schema: &Value, items: &[Value], path: &str, wrong: &mut Vec<String>) {
     let count = items.len() as u64;
-    too_many(schema, "maxItems", count, path, wrong);
+    if too_many(schema, "maxItems", count, path, wrong) {
+        // What is far too long needn't be told item by item.
+        return;
+    }
     if let Some(least) = schema["minItems"].as_u64().filter(|least| count < *least) {
         wrong.push(format!(
             "{path}: Invalid value: {count}: {path} in body should have at least {least} items"
@@ -259,7 +262,9 @@ fn array(schema: &Value, items: &[Value], path: &str, wrong: &mut Vec<String>) {
 }
 
 fn object(schema: &Value, fields: &Map<String, Value>, path: &str, wrong: &mut Vec<String>) {
-    too_many(schema, "maxProperties", fields.len() as u64, path, wrong);
+    if too_many(schema, "maxProperties", fields.len() as u64, path, wrong) {
+        return;
+    }
     for required in schema["required"]
         .as_array()
         .into_iter()
@@ -283,12 +288,14 @@ fn object(schema: &Value, fields: &Map<String, Value>, path: &str, wrong: &mut V
     }
 }
 
-fn too_many(schema: &Value, keyword: &str, count: u64, path: &str, wrong: &mut Vec<String>) {
-    if let Some(most) = schema[keyword].as_u64().filter(|most| count > *most) {
+fn too_many(schema: &Value, keyword: &str, count: u64, path: &str, wrong: &mut Vec<String>) -> bool {
+    let limit = schema[keyword].as_u64().filter(|most| count > *most);
+    if let Some(most) = limit {
         wrong.push(format!(
             "{path}: Too many: {count}: must have at most {most} items"
         ));
     }
+    limit.is_some()
 }
 
 fn keys(value: &Value) -> impl Iterator<Item = &str> {

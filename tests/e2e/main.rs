@@ -19,6 +19,7 @@ mod drift;
 mod faults;
 mod foreign;
 mod observe;
+mod plan_live;
 mod refusals;
 mod restart;
 mod schema_class;
@@ -69,6 +70,7 @@ fn parallel() -> Vec<Trial> {
         foreign::trials(),
         unbinding::trials(),
         observe::trials(),
+        plan_live::trials(),
         classes::trials(),
         refusals::trials(),
         states::trials(),
