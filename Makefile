@@ -2,7 +2,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help test test-unit e2e demo crds lint testbed-up testbed-down clean
+.PHONY: help test test-unit e2e demo crds plans lint testbed-up testbed-down clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -21,6 +21,9 @@ demo: ## Start a test bed, run the operator on it and watch it make a role
 
 crds: ## Write crds/ anew
 	@tests/run crds
+
+plans: ## Write the plans of the samples anew
+	@tests/run plans
 
 lint: ## Formatting, clippy and shellcheck
 	@tests/run lint

@@ -1,5 +1,7 @@
 //! The command line. Each subcommand hands over to a module of its own; nothing is decided here.
 
+mod plan;
+
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -22,6 +24,8 @@ pub struct Cli {
 enum Command {
     /// Run the operator against the cluster of the environment (in-cluster, or KUBECONFIG).
     Run(RunArgs),
+    /// Show what would come of manifests: roles, policies and steps, or why they are refused.
+    Plan(plan::PlanArgs),
     /// Print the CustomResourceDefinitions as YAML.
     Crd,
 }
@@ -68,6 +72,7 @@ impl Cli {
     /// Runs the chosen subcommand; errors are printed for people.
     pub fn execute(self) -> ExitCode {
         let result = match self.command {
+            Command::Plan(args) => return plan::run(&args),
             Command::Run(args) => crate::run::run(args),
             Command::Crd => print_crds(),
         };

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod controller;
 pub mod guard;
 pub mod iam;
+pub mod manifest;
 pub mod plan;
 pub mod run;
 pub mod server;

@@ -33,6 +33,8 @@ pub mod reasons {
     pub const PROGRESSING: &str = "Progressing";
     /// Something before this must be mended first.
     pub const WAITING: &str = "Waiting";
+    /// The object only observes, and there is something that `Manage` would do.
+    pub const OBSERVING: &str = "Observing";
     /// The object is being deleted.
     pub const DELETING: &str = "Deleting";
 

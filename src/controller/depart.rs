@@ -13,14 +13,15 @@ use super::observe;
 use super::reach::departing_account_ref;
 use super::record::Record;
 use crate::api::condition::reasons;
-use crate::api::role::DeletionPolicy;
+use crate::api::role::{DeletionPolicy, Mode};
 use crate::api::{MlServiceRole, MlServiceRoleClass};
 use crate::aws::Session;
+use crate::cluster::ClusterApi;
 use crate::guard::{self, Refusal};
 use crate::iam::quota::AccountQuotas;
 use crate::plan::{
-    Account, Departure, Next, Notice, Outcome, OwnArn, Owner, Placement, Resolution, Retention,
-    departing_class, departure_targets, place, plan_departure, release_all,
+    Account, Departure, Next, Notice, Outcome, OwnArn, Owner, Placement, Resolution, Retention, Step,
+    departing_class, departure_targets, observed_departure, place, plan_departure, release_all,
 };
 
 /// Reconciles an object that is being deleted and still carries the finalizer.
@@ -35,6 +36,9 @@ pub async fn depart(
         .placed
         .clone()
         .or_else(|| placement(&object).ok().flatten());
+    if object.spec.mode == Some(Mode::Observe) {
+        return leave_all(context, object, recorded).await;
+    }
     let defaults = observe::default_classes(context);
     let class_name =
         departing_class(object.spec.class_name.as_deref(), recorded.as_ref(), &defaults).map(str::to_owned);
@@ -56,6 +60,31 @@ pub async fn depart(
             knowledge: None,
             usage: None,
             bindings: vec![],
+        },
+    }
+}
+
+/// An object that observes goes without a look at anything, so that neither a class nor credentials that are gone
+/// keep it.
+async fn leave_all(context: &Context, object: MlServiceRole, recorded: Option<Placement>) -> Conclusion {
+    let mut drive = Drive::ended(Outcome::Synced);
+    match context.kubernetes.remove_finalizer(&object).await {
+        Ok(()) => {
+            drive.released = true;
+            drive.notices.push(observed_departure(recorded.as_ref()));
+        }
+        Err(error) => {
+            drive.outdated = error.is_surprise();
+            drive.outcome = Outcome::Failed(failure::of_cluster(&error, &Step::RemoveFinalizer));
+        }
+    }
+    Conclusion {
+        object,
+        drive,
+        class: recorded.as_ref().map(|placement| placement.class.clone()),
+        facts: ConclusionFacts {
+            placement: recorded,
+            ..Default::default()
         },
     }
 }

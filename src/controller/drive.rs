@@ -14,13 +14,14 @@ use super::observe::{self, Neighbourhood};
 use super::record::Record;
 use crate::api::MlServiceRole;
 use crate::api::condition::reasons;
+use crate::api::role::{Mode, PlannedStep};
 use crate::aws::IamApi;
 use crate::guard::Refusal;
 use crate::iam::arn::RoleArn;
 use crate::iam::quota::RoleUsage;
 use crate::plan::{
-    BindingVerdict, Clock, Failure, Next, Notice, Outcome, Placement, RoleKnowledge, RoleState, Step,
-    Surroundings,
+    BindingVerdict, Bounds, Clock, Failure, Next, Notice, Outcome, Pending, Placement, RoleKnowledge,
+    RoleState, Step, Surroundings, preview,
 };
 
 /// A plan that surprises more often than this is left for a later reconcile.
@@ -36,6 +37,8 @@ pub struct Drive {
     pub notices: Vec<Notice>,
     /// Steps carried out.
     pub done: Vec<Step>,
+    /// Steps left undone, since the object observes.
+    pub planned: Vec<PlannedStep>,
     /// Whether the object was let go.
     pub released: bool,
     /// A write came too late.
@@ -52,6 +55,7 @@ impl Drive {
             again_at: None,
             notices: vec![],
             done: vec![],
+            planned: vec![],
             released: false,
             outdated: false,
             abandoned: false,
@@ -136,6 +140,12 @@ pub async fn drive(
                         knowledge.disputed_since = None;
                         knowledge.was_ours |= matches!(knowledge.state, RoleState::Present { .. });
                     }
+                    return drive;
+                }
+                if object.spec.mode == Some(Mode::Observe) {
+                    let around = surroundings(&around);
+                    drive.planned = preview(plan.steps(), knowledge, around, Bounds::STATUS);
+                    drive.outcome = Outcome::Observed(Pending::of(&plan));
                     return drive;
                 }
                 let hands = Hands {

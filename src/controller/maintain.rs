@@ -13,6 +13,7 @@ use super::observe;
 use super::reach::account_ref;
 use super::record::{Record, Synced};
 use crate::api::condition::reasons;
+use crate::api::role::Mode;
 use crate::api::{CLASS_FINALIZER, MlServiceRole};
 use crate::aws::Session;
 use crate::guard::{self, ClassRules, Refusal, Request};
@@ -20,7 +21,7 @@ use crate::iam::arn::Issuer;
 use crate::iam::quota::RoleUsage;
 use crate::plan::{
     self, Account, BindingVerdict, NamespaceState, Outcome, Placement, Resolution, RoleIntent, bind,
-    drift_repaired, placement_in_force, plan, resolve, select_class,
+    drift_repaired, placement_in_force, plan, plan_observed, resolve, select_class,
 };
 
 /// Reconciles an object that isn't being deleted.
@@ -51,6 +52,10 @@ pub async fn maintain(
         }
     };
     let arn = intent.arn().clone();
+    let planner = match object.spec.mode {
+        Some(Mode::Observe) => plan_observed,
+        Some(Mode::Manage) | None => plan,
+    };
     let mut driven = drive(
         context,
         record,
@@ -58,7 +63,7 @@ pub async fn maintain(
         &arn,
         Some(&*session.iam),
         started,
-        |object, known, around, clock| plan(&intent, has_finalizer(object), known, around, clock),
+        |object, known, around, clock| planner(&intent, has_finalizer(object), known, around, clock),
     )
     .await;
     if has_finalizer(&object) {
@@ -238,13 +243,7 @@ fn usable_class(
             )));
         }
         None => {
-            return Err(Outcome::Refused(Refusal::new(
-                reasons::CLASS_NOT_FOUND,
-                format!(
-                    "there is no MlServiceRoleClass {name:?}; ask the platform admin to create it, or create this object \
-                     again with another className"
-                ),
-            )));
+            return Err(Outcome::Refused(Refusal::class_not_found(name)));
         }
     };
     if class.metadata.deletion_timestamp.is_some() {
@@ -256,12 +255,7 @@ fn usable_class(
             ),
         )));
     }
-    let not_accepted = |refusal: Refusal| {
-        Outcome::Refused(Refusal::new(
-            reasons::CLASS_NOT_ACCEPTED,
-            format!("{}; ask the platform admin to mend the class", refusal.message),
-        ))
-    };
+    let not_accepted = |refusal: Refusal| Outcome::Refused(Refusal::class_not_accepted(&refusal));
     let rules = guard::understand(name, &class.spec).map_err(not_accepted)?;
     let recorded = class
         .status

@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::context::{Context, GuardedClass};
 use super::record::{Record, ServiceAccountVersions};
+use crate::api::role::Mode;
 use crate::api::{
     BOUND_BY_ANNOTATION, DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass, ROLE_ARN_ANNOTATION,
 };
@@ -118,7 +119,11 @@ pub async fn neighbourhood(
             uid: role.uid().unwrap_or_default(),
             created: created(role),
             deleting: role.metadata.deletion_timestamp.is_some(),
-            service_accounts: service_account_names(role),
+            // One that observes binds nothing, and must not keep another from it; what it has bound it keeps.
+            service_accounts: match role.spec.mode {
+                Some(Mode::Observe) => vec![],
+                Some(Mode::Manage) | None => service_account_names(role),
+            },
         })
         .collect();
     Neighbourhood {
@@ -215,7 +220,7 @@ pub fn service_account_names(object: &MlServiceRole) -> Vec<String> {
 }
 
 /// RFC 3339 in UTC, as the API server writes it, sorts by time.
-fn created(object: &MlServiceRole) -> String {
+pub fn created(object: &MlServiceRole) -> String {
     object
         .creation_timestamp()
         .map(|time| time.0.to_string())

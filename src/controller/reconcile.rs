@@ -147,6 +147,7 @@ async fn conclude(
             knowledge: facts.knowledge.as_ref(),
             usage: facts.usage,
             class: class.as_deref(),
+            planned: drive.planned,
             notices: drive.notices,
         },
     )

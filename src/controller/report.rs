@@ -8,7 +8,7 @@ use tracing::warn;
 use super::context::Context;
 use super::record::Record;
 use crate::api::condition::{self, types};
-use crate::api::role::{QuotaUsage, ServiceAccountStatus, Usage};
+use crate::api::role::{PlannedStep, QuotaUsage, ServiceAccountStatus, Usage};
 use crate::api::{MlServiceRole, MlServiceRoleStatus};
 use crate::cluster::{ClusterError, Event};
 use crate::iam::quota::{RoleUsage, Used};
@@ -26,6 +26,8 @@ pub struct Facts<'a> {
     pub usage: Option<RoleUsage>,
     /// Name of the class in force.
     pub class: Option<&'a str>,
+    /// Steps left undone, since the object observes.
+    pub planned: Vec<PlannedStep>,
     /// Things worth an Event.
     pub notices: Vec<Notice>,
 }
@@ -109,7 +111,7 @@ fn status(object: &MlServiceRole, old: &MlServiceRoleStatus, facts: &Facts<'_>) 
             })
             .collect(),
         usage: facts.usage.map(usage).or_else(|| old.usage.clone()),
-        plan: Vec::new(),
+        plan: facts.planned.clone(),
     }
 }
 

@@ -32,6 +32,25 @@ impl Refusal {
         }
     }
 
+    /// The class that an object names isn't there.
+    pub fn class_not_found(name: &str) -> Self {
+        Self::new(
+            reasons::CLASS_NOT_FOUND,
+            format!(
+                "there is no MlServiceRoleClass {name:?}; ask the platform admin to create it, or create this object \
+                 again with another className"
+            ),
+        )
+    }
+
+    /// The class that an object names serves nobody, for this reason.
+    pub fn class_not_accepted(why: &Refusal) -> Self {
+        Self::new(
+            reasons::CLASS_NOT_ACCEPTED,
+            format!("{}; ask the platform admin to mend the class", why.message),
+        )
+    }
+
     /// A field holds something that a later release will understand.
     pub fn not_yet_supported(field: &str, remedy: &str) -> Self {
         Self::new(

@@ -3,7 +3,7 @@
 
 use super::Refusal;
 use crate::api::MlServiceRoleSpec;
-use crate::api::role::{AdoptionPolicy, Mode};
+use crate::api::role::AdoptionPolicy;
 
 /// Refuses what a later release brings.
 pub fn check(spec: &MlServiceRoleSpec) -> Result<(), Refusal> {
@@ -21,12 +21,6 @@ pub fn check(spec: &MlServiceRoleSpec) -> Result<(), Refusal> {
         refusals.push(Refusal::not_yet_supported(
             "spec.adoptionPolicy other than Never",
             "remove it; the operator creates a role of its own",
-        ));
-    }
-    if spec.mode == Some(Mode::Observe) {
-        refusals.push(Refusal::not_yet_supported(
-            "spec.mode Observe",
-            "remove it, or delete the object",
         ));
     }
     match Refusal::joined(refusals) {

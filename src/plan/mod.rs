@@ -6,10 +6,12 @@ mod binding;
 mod departure;
 mod drift;
 mod knowledge;
+mod observation;
 mod outcome;
 mod ownership;
 mod placement;
 mod planner;
+mod preview;
 mod quotas;
 mod release;
 mod resolve;
@@ -23,10 +25,12 @@ pub use binding::{BindingVerdict, Bindings, Rival, ServiceAccountState, Surround
 pub use departure::{Departure, Retention, plan_departure, release_all};
 pub use drift::drift_repaired;
 pub use knowledge::{Clock, RoleKnowledge, RoleState};
+pub use observation::{Pending, observed_departure, plan_observed};
 pub use outcome::{Failure, Outcome, Report, class_conditions, conditions, default_class_remark};
 pub use ownership::{Owner, Ownership, judge as judge_ownership};
 pub use placement::{Placement, departing_class, departure_targets, placement_in_force, select_class};
 pub use planner::{Depth, Next, Notice, Plan, plan};
+pub use preview::{Bounds, preview, readable};
 pub use release::{OwnArn, may_delete};
 pub use resolve::{
     Account, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place, resolve,

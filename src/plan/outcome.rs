@@ -1,7 +1,7 @@
 //! From what came of a reconcile to conditions. Nothing here may change from one reconcile to the next while
 //! nothing has changed: no times, no counts, no request ids.
 
-use super::BindingVerdict;
+use super::{BindingVerdict, Pending};
 use crate::api::condition::{NewCondition, Verdict, reasons, types};
 use crate::guard::Refusal;
 
@@ -20,6 +20,8 @@ pub enum Outcome {
     Failed(Failure),
     /// The role is as it should be.
     Synced,
+    /// The object only observes, and so much is left undone.
+    Observed(Pending),
 }
 
 /// A step or a read that failed.
@@ -74,7 +76,8 @@ pub fn conditions(report: &Report) -> Vec<NewCondition> {
         Outcome::Failed(failure) if failure.service_account.is_none() => {
             from_refusal(types::ROLE_SYNCED, &failure.refusal)
         }
-        Outcome::Failed(_) | Outcome::Synced => new(
+        Outcome::Observed(pending) if pending.role > 0 => observing(types::ROLE_SYNCED, *pending),
+        Outcome::Failed(_) | Outcome::Synced | Outcome::Observed(_) => new(
             types::ROLE_SYNCED,
             Verdict::True,
             reasons::SYNCED,
@@ -122,6 +125,11 @@ fn bound(report: &Report) -> NewCondition {
             "something before this must be mended first",
         );
     }
+    if let Outcome::Observed(pending) = &report.outcome
+        && pending.service_accounts > 0
+    {
+        return observing(r#type, *pending);
+    }
     if report.bindings.iter().all(|binding| binding.bound) {
         return new(
             r#type,
@@ -158,7 +166,7 @@ fn stalled(report: &Report) -> Option<NewCondition> {
             Some(refusal)
         }
         Outcome::Failed(failure) => Some(&failure.refusal),
-        Outcome::Waiting(_) | Outcome::Synced => None,
+        Outcome::Waiting(_) | Outcome::Synced | Outcome::Observed(_) => None,
     }
     .filter(|refusal| refusal.final_)
     .cloned()
@@ -215,6 +223,16 @@ pub fn default_class_remark(value: &str) -> Option<String> {
              remove it"
         )
     })
+}
+
+/// What `Manage` would do is told, not done. That isn't stalled: it is what was asked for.
+fn observing(r#type: &'static str, pending: Pending) -> NewCondition {
+    let would = match pending.all() {
+        1 => "1 step would be taken".to_owned(),
+        steps => format!("{steps} steps would be taken"),
+    };
+    let message = format!("mode is Observe: {would}, see status.plan; set mode: Manage to take them");
+    new(r#type, Verdict::False, reasons::OBSERVING, &message)
 }
 
 fn from_refusal(r#type: &'static str, refusal: &Refusal) -> NewCondition {

@@ -192,7 +192,9 @@ async fn one_broken_object_stops_nobody() {
         .inject("CreateRole", &failing, Fault::BadGateway, usize::MAX);
     space.create("stuck", json!({})).await;
     space.create("failing", json!({})).await;
-    space.create("refused", json!({"mode": "Observe"})).await;
+    space
+        .create("refused", json!({"access": [{"preset": "later"}]}))
+        .await;
     held.met(1).await;
     for name in ["a", "b", "c"] {
         space

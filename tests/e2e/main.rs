@@ -22,6 +22,8 @@ mod faults;
 mod foreign;
 mod gitops;
 mod life;
+mod observe;
+mod plan_live;
 mod quotas;
 mod refusals;
 mod replace;
@@ -76,6 +78,8 @@ fn parallel() -> Vec<Trial> {
         foreign::trials(),
         unbinding::trials(),
         replace::trials(),
+        observe::trials(),
+        plan_live::trials(),
         classes::trials(),
         refusals::trials(),
         quotas::trials(),

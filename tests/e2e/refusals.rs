@@ -136,12 +136,6 @@ async fn what_a_later_release_brings_is_refused_with_a_remedy() {
                 &["access", "remove"],
             ),
             ("adopt", adopt, reason, &["adoptionPolicy", "remove"]),
-            (
-                "observe",
-                json!({"mode": "Observe"}),
-                reason,
-                &["Observe", "remove"],
-            ),
         ],
     )
     .await;

@@ -65,13 +65,15 @@ async fn a_change_is_in_progress_until_it_is_current() {
 
 async fn a_refused_object_has_failed_until_it_is_mended() {
     let space = Space::new("refused-state").await;
-    space.create("trainer", json!({"mode": "Observe"})).await;
+    space
+        .create("trainer", json!({"access": [{"preset": "later"}]}))
+        .await;
     space.refused("trainer", reasons::NOT_YET_SUPPORTED).await;
     let object = seen(&space).await;
     assert_eq!(kstatus(&object), Status::Failed, "{object:#}");
     assert!(!kubectl_wait(&object, "Ready"));
     assert!(kubectl_wait(&object, "Stalled"));
-    space.patch_spec("trainer", json!({"mode": null})).await;
+    space.patch_spec("trainer", json!({"access": null})).await;
     let object = space.ready("trainer").await;
     assert!(
         condition(&object, types::STALLED).is_none(),
@@ -164,7 +166,9 @@ async fn transition_times_move_only_when_a_condition_flips() {
         let time = |object| condition(object, kind).map(|c| c.last_transition_time.0);
         assert_eq!(time(&before), time(&after), "{kind}");
     }
-    space.patch_spec("trainer", json!({"mode": "Observe"})).await;
+    space
+        .patch_spec("trainer", json!({"access": [{"preset": "later"}]}))
+        .await;
     space.refused("trainer", reasons::NOT_YET_SUPPORTED).await;
     let refused = space.roles().get("trainer").await.unwrap();
     let time = |object, kind| condition(object, kind).map(|c| c.last_transition_time.0);

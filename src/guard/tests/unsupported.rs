@@ -53,8 +53,8 @@ fn adoption_comes_later() {
 }
 
 #[test]
-fn observing_comes_later() {
-    refused_object(json!({"mode": "Observe"}), "spec.mode Observe");
+fn observing_is_supported() {
+    check_supported(&object(json!({"mode": "Observe"}))).unwrap();
 }
 
 #[test]
@@ -62,7 +62,6 @@ fn all_of_it_is_named_at_once() {
     let spec = object(json!({
         "access": [{"preset": "p"}],
         "adoptionPolicy": "Adopt",
-        "mode": "Observe",
     }));
     insta::assert_snapshot!(check_supported(&spec).unwrap_err().message.replace("; ", "\n"), @r#"
     spec.access is not supported by this release of the operator
@@ -70,8 +69,6 @@ fn all_of_it_is_named_at_once() {
     spec.adoptionPolicy other than Never is not supported by this release of the operator
     remove it
     the operator creates a role of its own
-    spec.mode Observe is not supported by this release of the operator
-    remove it, or delete the object
     "#);
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::api::condition::NewCondition;
 use crate::guard::Refusal;
 use crate::plan::{
-    BindingVerdict, Failure, Outcome, Report, class_conditions, conditions, default_class_remark,
+    BindingVerdict, Failure, Outcome, Pending, Report, class_conditions, conditions, default_class_remark,
 };
 
 fn final_() -> Refusal {
@@ -186,7 +186,13 @@ fn not_yet_bound_without_a_problem_is_under_way() {
 
 /// Every way in which a reconcile can end, with every kind of binding.
 fn every_report() -> Vec<Report> {
-    let mut outcomes = vec![Outcome::Synced];
+    let mut outcomes = vec![
+        Outcome::Observed(Pending {
+            role: 1,
+            service_accounts: 1,
+        }),
+        Outcome::Synced,
+    ];
     for refusal in [final_(), passing()] {
         outcomes.extend([
             Outcome::Refused(refusal.clone()),
@@ -265,7 +271,7 @@ fn stalled_is_there_only_while_trying_again_is_useless() {
                 refusal.final_
             }
             Outcome::Failed(failure) => failure.refusal.final_,
-            Outcome::Waiting(_) | Outcome::Synced => false,
+            Outcome::Waiting(_) | Outcome::Synced | Outcome::Observed(_) => false,
         };
         let binding_final = report
             .bindings
@@ -315,4 +321,32 @@ fn an_annotation_that_makes_no_default_class_is_remarked_on() {
     for clear in ["true", "false"] {
         assert_eq!(default_class_remark(clear), None);
     }
+}
+
+#[test]
+fn observing_says_what_is_pending_where_it_is_pending_and_isnt_stalled() {
+    let observed = |role, service_accounts| {
+        Outcome::Observed(Pending {
+            role,
+            service_accounts,
+        })
+    };
+    insta::assert_snapshot!(table(&report(observed(2, 1), vec![binding(false, None)])), @r"
+    Accepted True Allowed: the class allows this object
+    RoleSynced False Observing: mode is Observe: 3 steps would be taken, see status.plan; set mode: Manage to take them
+    ServiceAccountsBound False Observing: mode is Observe: 3 steps would be taken, see status.plan; set mode: Manage to take them
+    Ready False Observing: mode is Observe: 3 steps would be taken, see status.plan; set mode: Manage to take them
+    ");
+    insta::assert_snapshot!(table(&report(observed(1, 0), vec![binding(true, None)])), @r"
+    Accepted True Allowed: the class allows this object
+    RoleSynced False Observing: mode is Observe: 1 step would be taken, see status.plan; set mode: Manage to take them
+    ServiceAccountsBound True Bound: every ServiceAccount carries the role's ARN
+    Ready False Observing: mode is Observe: 1 step would be taken, see status.plan; set mode: Manage to take them
+    ");
+    insta::assert_snapshot!(table(&report(observed(0, 1), vec![binding(false, None)])), @r"
+    Accepted True Allowed: the class allows this object
+    RoleSynced True Synced: the role is as this object says
+    ServiceAccountsBound False Observing: mode is Observe: 1 step would be taken, see status.plan; set mode: Manage to take them
+    Ready False Observing: mode is Observe: 1 step would be taken, see status.plan; set mode: Manage to take them
+    ");
 }

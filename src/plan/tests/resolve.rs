@@ -113,9 +113,9 @@ fn an_empty_list_of_service_accounts_is_none_and_not_the_default() {
 fn what_a_later_release_brings_is_refused_before_anything_else() {
     refused(
         &json!({"allow": {"namespaces": {"matchLabels": {"team": "b"}}}}),
-        json!({"mode": "Observe"}),
+        json!({"access": [{"preset": "later"}]}),
         "NotYetSupported",
-        &["spec.mode"],
+        &["spec.access"],
     );
 }
 

@@ -1,0 +1,68 @@
+//! `mode: Observe`: what would be done is planned as in `Manage`, told, and left undone.
+
+use super::knowledge::{Clock, RoleKnowledge, RoleState};
+use super::planner::{Depth, Next, Notice, Plan, plan};
+use super::step::Step;
+use super::{Placement, RoleIntent, Surroundings};
+
+/// How much of a plan is left undone, by what it is done to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Pending {
+    /// Steps on the role, and on the object itself.
+    pub role: usize,
+    /// Steps on ServiceAccounts.
+    pub service_accounts: usize,
+}
+
+impl Pending {
+    /// What a plan leaves undone that isn't carried out.
+    pub fn of(plan: &Plan) -> Self {
+        let mut pending = Self::default();
+        for step in plan.steps() {
+            match step {
+                Step::CreateServiceAccount(_)
+                | Step::BindServiceAccount { .. }
+                | Step::UnbindServiceAccount { .. }
+                | Step::DeleteServiceAccount { .. } => pending.service_accounts += 1,
+                _ => pending.role += 1,
+            }
+        }
+        pending
+    }
+
+    /// All of it.
+    pub fn all(self) -> usize {
+        self.role + self.service_accounts
+    }
+}
+
+/// As [`plan`], for an object whose plan is only told: whether there is a role is looked up before it is said that
+/// one would be created, while in `Manage` the creation itself would show it.
+pub fn plan_observed(
+    intent: &RoleIntent,
+    has_finalizer: bool,
+    knowledge: &RoleKnowledge,
+    around: Surroundings<'_>,
+    clock: &Clock,
+) -> Next {
+    if knowledge.state == RoleState::Unknown {
+        return Next::Read(Depth::Full);
+    }
+    plan(intent, has_finalizer, knowledge, around, clock)
+}
+
+/// What to say of an object that goes while it observes: nothing is taken away.
+pub fn observed_departure(placement: Option<&Placement>) -> Notice {
+    let role = placement.map_or_else(
+        || "a role that this object may have had".to_owned(),
+        |placement| format!("role {}, if it is this object's,", placement.role_arn),
+    );
+    Notice {
+        reason: "RoleLeftInPlace",
+        message: format!(
+            "mode is Observe, so nothing is taken away: {role} and what ServiceAccounts carry stay as they are; to take \
+             them away, create this object again with mode: Manage and delete it then"
+        ),
+        warning: true,
+    }
+}
