@@ -330,7 +330,7 @@ mod tests {
     use super::*;
 
     /// Keywords of our definitions that are checked above, or that say nothing about what is taken.
-    const KNOWN: [&str; 21] = [
+    const KNOWN: [&str; 22] = [
         "additionalProperties",
         "default",
         "description",
@@ -348,6 +348,7 @@ mod tests {
         "pattern",
         "properties",
         "required",
+        "title",
         "type",
         "x-kubernetes-list-map-keys",
         "x-kubernetes-list-type",
