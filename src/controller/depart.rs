@@ -99,7 +99,7 @@ async fn leave(
     let session = match context.accounts.session(&departing_account_ref(&class)).await {
         Ok(session) => session,
         Err(error) => {
-            let refusal = failure::of_session(&error, class_name);
+            let refusal = failure::of_session_of_departing(&error, class_name);
             return Drive::ended(Outcome::ClassNotReady(refusal));
         }
     };
@@ -116,10 +116,12 @@ async fn leave(
         Ok(targets) => targets,
         Err(refusal) => return Drive::ended(Outcome::Blocked(refusal)),
     };
-    let retain = match (wants_retain, class.spec.allow.retain == Some(true)) {
-        (false, _) => Retention::Delete,
-        (true, true) => Retention::Retain,
-        (true, false) => Retention::Refused(class_name.to_owned()),
+    let may_retain = class.spec.allow.retain == Some(true);
+    let retain = match object.spec.deletion_policy {
+        None => Retention::Unsaid,
+        Some(DeletionPolicy::Delete) => Retention::Delete,
+        Some(DeletionPolicy::Retain) if may_retain => Retention::Retain,
+        Some(DeletionPolicy::Retain) => Retention::Refused(class_name.to_owned()),
     };
     let owner = owner(context, object, &namespace.uid);
     let mut driven = Drive::ended(Outcome::Synced);
@@ -156,6 +158,11 @@ async fn leave(
         )
         .await;
         notices.append(&mut driven.notices);
+        if let Outcome::Failed(failed) = &mut driven.outcome
+            && record.knowledge(arn.name()).is_given_back(&departure.retain)
+        {
+            failure::offer_to_retain(failed);
+        }
         if driven.outcome != Outcome::Synced {
             return driven;
         }

@@ -25,6 +25,11 @@ pub const NAME: &str = "mlservicerole.io/name";
 pub const UID: &str = "mlservicerole.io/uid";
 /// Marks a role that was left in place when its object was deleted, and that belongs to nobody.
 pub const RETAINED: &str = "mlservicerole.io/retained";
+/// On a role that was there before its object: the name of the ConfigMap that holds what the role was then.
+pub const ADOPTED: &str = "mlservicerole.io/adopted";
+
+/// The tags that say whose a role is.
+pub const OWNERSHIP: [&str; 6] = [CLUSTER, CLUSTER_UID, NAMESPACE, NAMESPACE_UID, NAME, UID];
 
 /// What AWS's own keys begin with. IAM refuses to set or remove such a tag.
 const SYSTEM_PREFIX: &str = "aws:";
@@ -66,6 +71,15 @@ pub fn is_reserved(key: &str) -> bool {
 /// Whether a key is AWS's, so that nobody can set it.
 pub fn is_system(key: &str) -> bool {
     has_prefix(key, SYSTEM_PREFIX)
+}
+
+/// Whether a key says whose a role is or how it came to be so; such tags are the operator's own and no part of what
+/// a role is like.
+pub fn is_mark(key: &str) -> bool {
+    OWNERSHIP
+        .iter()
+        .chain(&[RETAINED, ADOPTED])
+        .any(|mark| same_key(mark, key))
 }
 
 /// The value of a tag; the key is compared as IAM does.

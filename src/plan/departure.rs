@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::adoption::is_adopted;
 use super::binding::{Surroundings, release, unpoint};
+use super::give_back::give_back;
 use super::knowledge::{Clock, RoleKnowledge, RoleState};
 use super::ownership::{Ownership, judge};
 use super::planner::{Depth, Next, Notice, Plan, WINDOWS_UNTIL_READABLE, confirm};
@@ -37,6 +39,8 @@ pub struct Departure {
 /// What becomes of the role.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Retention {
+    /// Nothing is said: a role that the operator created goes, one that was there before is given back.
+    Unsaid,
     /// It goes.
     Delete,
     /// It stays.
@@ -46,7 +50,7 @@ pub enum Retention {
 }
 
 impl Departure {
-    fn let_go(&self) -> Vec<Step> {
+    pub(super) fn let_go(&self) -> Vec<Step> {
         if self.lets_go {
             vec![Step::RemoveFinalizer]
         } else {
@@ -148,7 +152,13 @@ pub fn plan_departure(
             )]);
             plan.notices.push(retained(role_arn));
         }
-        Retention::Delete => {
+        Retention::Unsaid if is_adopted(header) => {
+            let Some(content) = content else {
+                return Next::Read(Depth::Full);
+            };
+            return give_back(departure, knowledge, header, content, clock);
+        }
+        Retention::Unsaid | Retention::Delete => {
             plan.stage(unpoint(role_arn, around));
             // Taking away what isn't there is harmless: what should be there is tried where nothing is known, and
             // a DeleteConflict brings a full read.
@@ -158,6 +168,8 @@ pub fn plan_departure(
             };
             let mut empty: Vec<Step> = attached.into_iter().map(Step::Detach).collect();
             empty.extend(inline.into_iter().map(Step::DeleteInline));
+            let profiles = knowledge.instance_profiles.iter().flatten().cloned();
+            empty.extend(profiles.map(Step::LeaveInstanceProfile));
             plan.stage(empty);
             plan.stage(vec![Step::DeleteRole]);
         }

@@ -2,9 +2,13 @@
 //! what came of them to conditions. Pure: no client, no clock (times are given), no randomness. The code that
 //! carries the steps out decides nothing.
 
+mod adoption;
 mod binding;
 mod departure;
+mod difference;
 mod drift;
+mod former;
+mod give_back;
 mod knowledge;
 mod outcome;
 mod ownership;
@@ -20,13 +24,15 @@ mod tests;
 pub use binding::{BindingVerdict, Rival, ServiceAccountState, Surroundings, bind, may_delete};
 pub use departure::{Departure, Retention, plan_departure, release_all};
 pub use drift::drift_repaired;
-pub use knowledge::{Clock, RoleKnowledge, RoleState};
+pub use former::{Adopter, FormerState};
+pub use knowledge::{Clock, Recalled, RoleKnowledge, RoleState};
 pub use outcome::{Failure, Outcome, Report, class_conditions, conditions};
 pub use ownership::{Owner, Ownership, judge as judge_ownership};
 pub use placement::{Placement, departing_class, departure_targets, placement_in_force, select_class};
 pub use planner::{Depth, Next, Notice, Plan, plan};
 pub use resolve::{
-    Account, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place, resolve,
+    Account, Adoption, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place,
+    resolve,
 };
 pub use step::{BoundBy, ServiceAccountBinding, Step};
 pub use tenure::{Tenure, kept};

@@ -125,7 +125,6 @@ async fn what_the_class_does_not_allow_is_refused_with_a_remedy() {
 async fn what_a_later_release_brings_is_refused_with_a_remedy() {
     let space = Space::new("not-yet").await;
     let replace = json!({"serviceAccounts": [{"name": "a", "conflictPolicy": "Replace"}]});
-    let adopt = json!({"adoptionPolicy": "Adopt", "role": {"name": "theirs"}});
     let reason = reasons::NOT_YET_SUPPORTED;
     refused(
         &space,
@@ -136,7 +135,6 @@ async fn what_a_later_release_brings_is_refused_with_a_remedy() {
                 reason,
                 &["access", "remove"],
             ),
-            ("adopt", adopt, reason, &["adoptionPolicy", "remove"]),
             (
                 "observe",
                 json!({"mode": "Observe"}),

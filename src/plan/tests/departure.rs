@@ -362,3 +362,33 @@ fn an_unmarked_annotation_goes_with_our_role_and_stays_with_a_foreign_one() {
     let retained = with(&read(header(&object()), None, 130), Retention::Retain);
     assert!(!retained.contains("UnbindServiceAccount"), "{retained}");
 }
+
+#[test]
+fn a_role_is_taken_out_of_the_instance_profiles_that_keep_it() {
+    let mut knowledge = present(100);
+    knowledge.note_obstacles(content(&object()), ["theirs".to_owned()].into());
+    let plan = steps(then(Retention::Delete, &knowledge));
+    insta::assert_snapshot!(show(&plan), @r"
+    DetachRolePolicy arn:aws:iam::aws:policy/AmazonSageMakerReadOnly
+    DeleteRolePolicy p
+    RemoveRoleFromInstanceProfile theirs
+
+    DeleteRole
+
+    RemoveFinalizer
+    ");
+    knowledge.note_done(&Step::LeaveInstanceProfile("theirs".to_owned()), seconds(101));
+    assert_eq!(knowledge.instance_profiles, Some([].into()));
+}
+
+#[test]
+fn a_role_that_is_gone_when_it_is_deleted_is_looked_for_once_more() {
+    // It was read, something was taken off it, and then IAM said that there is none.
+    let mut knowledge = present(100);
+    knowledge.note_done(&Step::DeleteInline("p".to_owned()), seconds(101));
+    knowledge.note_read(None, seconds(102));
+    let now = clock(100, 102);
+    let (why, until) = waits(next(Retention::Delete, &knowledge, &[], &now));
+    assert_eq!((why.reason, why.final_), ("NotYetConsistent", false));
+    assert!(until >= 102 + WINDOW, "{until}");
+}
