@@ -10,11 +10,13 @@
 
 mod support;
 
+mod adoption;
 mod attacks;
 mod classes;
 mod creation;
 mod defaults;
 mod deletion;
+mod deletion_obstacles;
 mod drift;
 mod faults;
 mod foreign;
@@ -58,6 +60,8 @@ fn parallel() -> Vec<Trial> {
     [
         // First what waits longest.
         deletion::trials(),
+        deletion_obstacles::trials(),
+        adoption::trials(),
         service_accounts::trials(),
         drift::trials(),
         schema_role::trials(),
