@@ -28,7 +28,7 @@ crate::trials![
     what_is_said_of_an_adopted_role_is_done,
 ];
 
-const REPLACE: &str = "AdoptAndReplaceTrust";
+pub const REPLACE: &str = "AdoptAndReplaceTrust";
 
 type Tags = BTreeMap<String, String>;
 
@@ -42,14 +42,14 @@ fn arn_at(space: &Space, path: &str) -> String {
 }
 
 /// Makes that role, as somebody else would.
-async fn make(space: &Space, tags: &Tags) -> RoleSnapshot {
+pub async fn make(space: &Space, tags: &Tags) -> RoleSnapshot {
     let name = name(space);
     space.bed.declare(&name);
     space.bed.aws.make_role(&name, "/theirs/", tags).await;
     space.bed.aws.snapshot(&name).await.unwrap()
 }
 
-fn their_tags() -> Tags {
+pub fn their_tags() -> Tags {
     Tags::from([("owner".to_owned(), "them".to_owned())])
 }
 
@@ -62,18 +62,18 @@ async fn class_for(short: &str, arn: &str, namespaces: &[&str]) -> Class {
 }
 
 /// A class that lets this space take its role over.
-async fn consenting(space: &Space, short: &str) -> Class {
+pub async fn consenting(space: &Space, short: &str) -> Class {
     class_for(short, &arn_at(space, "/theirs/"), &[&space.name]).await
 }
 
-fn asking(space: &Space, class: &Class, policy: &str) -> Value {
+pub fn asking(space: &Space, class: &Class, policy: &str) -> Value {
     json!({
         "className": class.name, "adoptionPolicy": policy, "managedPolicyArns": [READ_ONLY],
         "role": {"name": name(space)},
     })
 }
 
-async fn now(space: &Space) -> RoleSnapshot {
+pub async fn now(space: &Space) -> RoleSnapshot {
     space.bed.aws.snapshot(&name(space)).await.unwrap()
 }
 
@@ -81,7 +81,7 @@ fn records(space: &Space) -> Api<ConfigMap> {
     Api::namespaced(space.bed.client.clone(), operator::NAMESPACE)
 }
 
-async fn records_of(space: &Space) -> Vec<ConfigMap> {
+pub async fn records_of(space: &Space) -> Vec<ConfigMap> {
     let selector = format!(
         "mlservicerole.io/former-state=true,mlservicerole.io/namespace={}",
         space.name
