@@ -66,6 +66,7 @@ async fn control(args: RunArgs, stop: CancellationToken, ready: CancellationToke
         "starting"
     );
     let settings = Settings {
+        namespace: cluster::own_namespace().await,
         client,
         accounts: Arc::new(SdkAccounts::from_environment().await),
         cluster: ClusterIdentity {

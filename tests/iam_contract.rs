@@ -165,6 +165,16 @@ async fn story(session: &Session) {
     assert_eq!(content.inline.keys().collect::<Vec<_>>(), ["p"]);
     assert!(same_json(&content.inline["p"], INLINE));
 
+    // It is in no instance profile, and can't be taken out of one.
+    assert!(iam.instance_profiles(&name).await.unwrap().is_empty());
+    assert_eq!(
+        code(
+            iam.remove_role_from_instance_profile(&name, "contract-none")
+                .await
+        ),
+        "NoSuchEntity"
+    );
+
     // And everything taken away.
     assert!(iam.delete_role(&name).await.unwrap_err().is_delete_conflict());
     iam.detach_role_policy(&name, &policy).await.unwrap();
@@ -173,4 +183,10 @@ async fn story(session: &Session) {
     iam.delete_role(&name).await.unwrap();
     assert!(iam.delete_role(&name).await.unwrap_err().is_no_such_entity());
     assert!(iam.role_content(&name).await.unwrap_err().is_no_such_entity());
+    assert!(
+        iam.instance_profiles(&name)
+            .await
+            .unwrap_err()
+            .is_no_such_entity()
+    );
 }

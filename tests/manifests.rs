@@ -173,3 +173,26 @@ fn the_deployment_is_refused_until_the_cluster_is_named_and_understood_then() {
     assert_ne!(args, filled_in);
     parse(&filled_in).unwrap();
 }
+
+/// They say what tenants' roles were: the operator must be able to write and read them, and nothing more.
+#[test]
+fn the_operator_may_create_and_read_config_maps_of_its_own_namespace_and_no_others() {
+    let mut granted = Vec::new();
+    for (_, document) in documents("kubectl") {
+        for rule in document["rules"].as_array().into_iter().flatten() {
+            if rule["resources"]
+                .as_array()
+                .unwrap()
+                .contains(&"configmaps".into())
+            {
+                let place = (
+                    document["kind"].clone(),
+                    document["metadata"]["namespace"].clone(),
+                );
+                granted.push((place, rule["verbs"].clone()));
+            }
+        }
+    }
+    let place = ("Role".into(), "mlservicerole-system".into());
+    assert_eq!(granted, [(place, serde_json::json!(["create", "get"]))]);
+}

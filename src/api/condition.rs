@@ -74,6 +74,8 @@ pub mod reasons {
     pub const DEFAULT_SERVICE_ACCOUNT_NOT_ALLOWED: &str = "DefaultServiceAccountNotAllowed";
     /// The role needs more than IAM, or its account, allows.
     pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
+    /// The class doesn't let the object take an existing role over.
+    pub const ADOPTION_NOT_ALLOWED: &str = "AdoptionNotAllowed";
     /// The recorded placement disagrees with spec and class.
     pub const PLACEMENT_CHANGED: &str = "PlacementChanged";
 
@@ -85,6 +87,10 @@ pub mod reasons {
     pub const NAMESPACE_RECREATED: &str = "NamespaceRecreated";
     /// The ownership tags are gone from the role.
     pub const OWNERSHIP_LOST: &str = "OwnershipLost";
+    /// The role that is to be taken over doesn't exist.
+    pub const ROLE_TO_ADOPT_MISSING: &str = "RoleToAdoptMissing";
+    /// Taking the role over would shut somebody out who can use it now.
+    pub const TRUST_WOULD_NARROW: &str = "TrustWouldNarrow";
     /// Whether the role is this object's is being read again.
     pub const VERIFYING_OWNERSHIP: &str = "VerifyingOwnership";
     /// The role has a permissions boundary and the class has none.

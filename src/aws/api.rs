@@ -70,6 +70,14 @@ pub trait IamApi: Send + Sync + Debug {
     /// inline policy: two calls and one for each. A policy that vanishes in between is left out.
     async fn role_content(&self, name: &RoleName) -> Result<RoleContent, AwsError>;
 
+    /// All pages of ListInstanceProfilesForRole: the names of the instance profiles that the role is in.
+    async fn instance_profiles(&self, name: &RoleName) -> Result<BTreeSet<String>, AwsError>;
+
+    /// RemoveRoleFromInstanceProfile; the profile stays. `NoSuchEntity` for a missing role or profile,
+    /// and for a role that isn't in it.
+    async fn remove_role_from_instance_profile(&self, name: &RoleName, profile: &str)
+    -> Result<(), AwsError>;
+
     /// GetOpenIDConnectProvider's `ClientIDList`: the audiences whose tokens the provider accepts.
     async fn open_id_connect_provider_audiences(
         &self,

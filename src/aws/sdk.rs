@@ -287,6 +287,43 @@ impl IamApi for SdkIam {
         Ok(RoleContent { inline, attached })
     }
 
+    async fn instance_profiles(&self, name: &RoleName) -> Result<BTreeSet<String>, AwsError> {
+        const OPERATION: &str = "ListInstanceProfilesForRole";
+        let mut profiles = BTreeSet::new();
+        let mut pages = self
+            .client
+            .list_instance_profiles_for_role()
+            .role_name(name.as_str())
+            .into_paginator()
+            .send();
+        let mut more = true;
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| from_sdk(OPERATION, &error))?;
+            more = page.is_truncated();
+            let names = page.instance_profiles.into_iter();
+            profiles.extend(names.map(|profile| profile.instance_profile_name));
+        }
+        if more {
+            return Err(partial(OPERATION));
+        }
+        Ok(profiles)
+    }
+
+    async fn remove_role_from_instance_profile(
+        &self,
+        name: &RoleName,
+        profile: &str,
+    ) -> Result<(), AwsError> {
+        self.client
+            .remove_role_from_instance_profile()
+            .role_name(name.as_str())
+            .instance_profile_name(profile)
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| from_sdk("RemoveRoleFromInstanceProfile", &error))
+    }
+
     async fn open_id_connect_provider_audiences(
         &self,
         provider: &OidcProviderArn,

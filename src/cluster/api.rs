@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::ClusterError;
 use crate::api::MlServiceRole;
-use crate::plan::{Placement, ServiceAccountBinding, ServiceAccountState};
+use crate::plan::{FormerState, Placement, ServiceAccountBinding, ServiceAccountState};
 
 /// What became of a ServiceAccount that was to be deleted.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,6 +22,15 @@ pub enum Removal {
     },
 }
 
+/// A record of what a role was.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Kept {
+    /// Where it is, in words for people.
+    pub place: String,
+    /// Whether it was written just now.
+    pub is_new: bool,
+}
+
 /// Writes to the cluster. Each carries the uid or the version of what was seen, so that it fails with a
 /// conflict rather than hit something else.
 #[async_trait]
@@ -35,6 +44,13 @@ pub trait ClusterApi: Send + Sync {
 
     /// Lets an object go. One that is gone already is no error.
     async fn remove_finalizer(&self, object: &MlServiceRole) -> Result<(), ClusterError>;
+
+    /// Keeps what a role was in the operator's own namespace. A record that is there already, and says the same, is
+    /// no error.
+    async fn keep_former_state(&self, state: &FormerState) -> Result<Kept, ClusterError>;
+
+    /// What a role was, by the name of its record; `None` where there is none, or none that can be believed.
+    async fn former_state(&self, name: &str) -> Result<Option<FormerState>, ClusterError>;
 
     /// Creates a ServiceAccount with all its annotations. One that exists is a conflict.
     async fn create_service_account(

@@ -11,6 +11,12 @@ use crate::iam::arn::Issuer;
 
 /// Where Kubernetes mounts a pod's own token.
 const TOKEN_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+/// Where Kubernetes mounts the name of a pod's own namespace.
+const NAMESPACE_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+/// Names the operator's namespace where that file isn't there, as in a process outside a cluster.
+const NAMESPACE_VARIABLE: &str = "POD_NAMESPACE";
+/// Where the manifests put the operator.
+const DEFAULT_NAMESPACE: &str = "mlservicerole-system";
 /// OpenID Connect Discovery 1.0, section 4: the issuer's metadata, which the API server serves.
 const DISCOVERY_PATH: &str = "/.well-known/openid-configuration";
 
@@ -22,6 +28,21 @@ pub async fn cluster_uid(client: &Client) -> Result<String, ClusterError> {
         .await?
         .uid()
         .unwrap_or_default())
+}
+
+/// The operator's own namespace: the variable `POD_NAMESPACE`, else the one of its pod, else the one of the manifests.
+pub async fn own_namespace() -> String {
+    let mounted = tokio::fs::read_to_string(NAMESPACE_FILE).await.ok();
+    own_namespace_of(std::env::var(NAMESPACE_VARIABLE).ok(), mounted)
+}
+
+fn own_namespace_of(variable: Option<String>, mounted: Option<String>) -> String {
+    [variable, mounted]
+        .into_iter()
+        .flatten()
+        .map(|name| name.trim().to_owned())
+        .find(|name| !name.is_empty())
+        .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned())
 }
 
 /// This cluster's issuer: the `iss` claim of the operator's own token, else what the API server publishes.
@@ -72,6 +93,16 @@ async fn issuer_of_discovery(client: &Client) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_operators_namespace_is_the_variables_then_the_pods_then_the_manifests() {
+        let of = |variable: Option<&str>, mounted: Option<&str>| {
+            own_namespace_of(variable.map(str::to_owned), mounted.map(str::to_owned))
+        };
+        assert_eq!(of(Some("a"), Some("b")), "a");
+        assert_eq!(of(Some(""), Some("b\n")), "b");
+        assert_eq!(of(None, None), "mlservicerole-system");
+    }
 
     #[test]
     fn the_issuer_is_read_from_a_token() {

@@ -10,20 +10,24 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 
-use super::{ClusterApi, ClusterError, ClusterErrorClass, Removal};
+use super::{ClusterApi, ClusterError, ClusterErrorClass, FormerStates, Kept, Removal};
 use crate::api::{CREATED_BY_ANNOTATION, FIELD_MANAGER, MlServiceRole, PLACEMENT_ANNOTATION, ROLE_FINALIZER};
-use crate::plan::{Placement, ServiceAccountBinding, ServiceAccountState, may_delete};
+use crate::plan::{FormerState, Placement, ServiceAccountBinding, ServiceAccountState, may_delete};
 
 /// The cluster behind a client.
 #[derive(Clone)]
 pub struct Kubernetes {
     client: Client,
+    former_states: FormerStates,
 }
 
 impl Kubernetes {
-    /// The cluster behind `client`.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    /// The cluster behind `client`; the operator keeps what it must remember in `operator_namespace`.
+    pub fn new(client: Client, operator_namespace: &str) -> Self {
+        Self {
+            former_states: FormerStates::new(client.clone(), operator_namespace),
+            client,
+        }
     }
 
     fn objects(&self, object: &MlServiceRole) -> Api<MlServiceRole> {
@@ -88,6 +92,14 @@ impl ClusterApi for Kubernetes {
             Err(e) if e.class == ClusterErrorClass::NotFound => Ok(()),
             Err(e) => Err(e),
         }
+    }
+
+    async fn keep_former_state(&self, state: &FormerState) -> Result<Kept, ClusterError> {
+        self.former_states.keep(state).await
+    }
+
+    async fn former_state(&self, name: &str) -> Result<Option<FormerState>, ClusterError> {
+        self.former_states.read(name).await
     }
 
     async fn create_service_account(

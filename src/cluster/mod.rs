@@ -4,11 +4,13 @@
 mod api;
 mod error;
 mod events;
+mod former;
 mod identity;
 mod kubernetes;
 
-pub use api::{ClusterApi, Removal};
+pub use api::{ClusterApi, Kept, Removal};
 pub use error::{ClusterError, ClusterErrorClass};
 pub use events::{Event, Events};
-pub use identity::{cluster_uid, own_issuer};
+pub use former::FormerStates;
+pub use identity::{cluster_uid, own_issuer, own_namespace};
 pub use kubernetes::{Kubernetes, annotation_managers, service_account_state};

@@ -84,6 +84,7 @@ impl Context {
     #[allow(clippy::too_many_arguments, reason = "one constructor of a plain struct")]
     pub fn new(
         client: Client,
+        operator_namespace: &str,
         events: Events,
         caches: Caches,
         accounts: Arc<dyn Accounts>,
@@ -94,7 +95,7 @@ impl Context {
         wake_role: UnboundedSender<ObjectRef<GuardedRole>>,
     ) -> Self {
         Self {
-            kubernetes: Kubernetes::new(client.clone()),
+            kubernetes: Kubernetes::new(client.clone(), operator_namespace),
             client,
             events,
             caches,

@@ -20,7 +20,7 @@ use crate::cluster::ClusterApi;
 use crate::guard::{self, Refusal};
 use crate::iam::quota::AccountQuotas;
 use crate::plan::{
-    Account, Departure, Next, Notice, Outcome, OwnArn, Owner, Placement, Resolution, Retention, Step,
+    Account, Departure, Next, Notice, Outcome, Owner, Placement, Resolution, Retention, Step,
     departing_class, departure_targets, observed_departure, place, plan_departure, release_all,
 };
 
@@ -99,6 +99,10 @@ async fn leave(
     notices: &mut Vec<Notice>,
 ) -> Drive {
     let wants_retain = object.spec.deletion_policy == Some(DeletionPolicy::Retain);
+    let own = match object.spec.deletion_policy {
+        None => Retention::Unsaid.own_arn(),
+        Some(_) => Retention::Delete.own_arn(),
+    };
     let class = observe::class(context, class_name).and_then(Result::ok);
     // The annotation goes first, and that needs nothing of AWS; where it may have to stay, the class decides.
     if !wants_retain && let Some(placement) = recorded {
@@ -110,14 +114,7 @@ async fn leave(
             &placement.role_arn,
             None,
             started,
-            |_, _, around, _| {
-                Next::Do(release_all(
-                    &owner,
-                    Some(&placement.role_arn),
-                    around,
-                    OwnArn::Goes,
-                ))
-            },
+            |_, _, around, _| Next::Do(release_all(&owner, Some(&placement.role_arn), around, own)),
         )
         .await;
         notices.append(&mut unbound.notices);
@@ -137,7 +134,7 @@ async fn leave(
     let session = match context.accounts.session(&departing_account_ref(&class)).await {
         Ok(session) => session,
         Err(error) => {
-            let refusal = failure::of_session(&error, class_name);
+            let refusal = failure::of_session_of_departing(&error, class_name);
             return Drive::ended(Outcome::ClassNotReady(refusal));
         }
     };
@@ -154,10 +151,12 @@ async fn leave(
         Ok(targets) => targets,
         Err(refusal) => return Drive::ended(Outcome::Blocked(refusal)),
     };
-    let retain = match (wants_retain, class.spec.allow.retain == Some(true)) {
-        (false, _) => Retention::Delete,
-        (true, true) => Retention::Retain,
-        (true, false) => Retention::Refused(class_name.to_owned()),
+    let may_retain = class.spec.allow.retain == Some(true);
+    let retain = match object.spec.deletion_policy {
+        None => Retention::Unsaid,
+        Some(DeletionPolicy::Delete) => Retention::Delete,
+        Some(DeletionPolicy::Retain) if may_retain => Retention::Retain,
+        Some(DeletionPolicy::Retain) => Retention::Refused(class_name.to_owned()),
     };
     let owner = owner(context, object, &namespace.uid);
     let mut driven = Drive::ended(Outcome::Synced);
@@ -194,6 +193,11 @@ async fn leave(
         )
         .await;
         notices.append(&mut driven.notices);
+        if let Outcome::Failed(failed) = &mut driven.outcome
+            && record.knowledge(arn.name()).is_given_back(&departure.retain)
+        {
+            failure::offer_to_retain(failed);
+        }
         if driven.outcome != Outcome::Synced {
             return driven;
         }

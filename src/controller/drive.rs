@@ -16,12 +16,13 @@ use crate::api::MlServiceRole;
 use crate::api::condition::reasons;
 use crate::api::role::{Mode, PlannedStep};
 use crate::aws::IamApi;
+use crate::cluster::ClusterApi;
 use crate::guard::Refusal;
 use crate::iam::arn::RoleArn;
 use crate::iam::quota::RoleUsage;
 use crate::plan::{
-    BindingVerdict, Bounds, Clock, Failure, Next, Notice, Outcome, Pending, Placement, RoleKnowledge,
-    RoleState, Step, Surroundings, preview,
+    BindingVerdict, Bounds, Clock, Failure, Next, Notice, Outcome, Pending, Placement, Recalled,
+    RoleKnowledge, RoleState, Step, Surroundings, preview,
 };
 
 /// A plan that surprises more often than this is left for a later reconcile.
@@ -120,6 +121,20 @@ pub async fn drive(
                     return drive;
                 }
             }
+            Next::Recall(name) => match context.kubernetes.former_state(&name).await {
+                Ok(state) => {
+                    knowledge.recalled = Some(Recalled {
+                        name,
+                        state: state.map(Box::new),
+                        as_of: now(),
+                    });
+                }
+                Err(error) => {
+                    warn!(role = %arn.name(), %error, "failed to read what the role was");
+                    drive.outcome = Outcome::Failed(failure::of_recall(&error, arn.name()));
+                    return drive;
+                }
+            },
             Next::Wait { why, until, disputed } => {
                 if disputed {
                     knowledge.disputed_since.get_or_insert(knowledge.as_of);
@@ -134,6 +149,13 @@ pub async fn drive(
             }
             Next::Do(plan) => {
                 if plan.is_empty() {
+                    // Of a role that isn't this object's; it is told once, and not at every look.
+                    let now = context.now();
+                    let news = plan.notices.into_iter();
+                    drive
+                        .notices
+                        .extend(news.filter(|notice| record.is_news(&notice.message, now)));
+                    let knowledge = record.knowledge_mut(arn.name());
                     if iam.is_some() {
                         let settled = knowledge.settles_at(&context.clock(started));
                         drive.again_at = drive.again_at.into_iter().chain(settled).min();

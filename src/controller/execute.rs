@@ -145,6 +145,21 @@ async fn on_cluster(
             record.object_written(object, written.clone());
             *object = written;
         }
+        Step::KeepFormerState(state) => {
+            let kept = cluster.keep_former_state(state).await?;
+            let (place, role) = (&kept.place, &state.role_arn);
+            info!(namespace, role = %role, record = %place, state = state.to_json(), "kept what the role was");
+            if kept.is_new {
+                notices.push(Notice {
+                    reason: "RoleAdopted",
+                    message: format!(
+                        "role {role} is being taken over; what it was before is kept in {place}, and it will be so again \
+                         when this object is deleted without a deletionPolicy"
+                    ),
+                    warning: false,
+                });
+            }
+        }
         Step::RemoveFinalizer => cluster.remove_finalizer(object).await?,
         Step::CreateServiceAccount(binding) => {
             let state = cluster.create_service_account(namespace, binding).await?;
@@ -211,6 +226,7 @@ async fn on_cluster(
         | Step::DeleteInline(_)
         | Step::Attach(_)
         | Step::Detach(_)
+        | Step::LeaveInstanceProfile(_)
         | Step::DeleteRole => {}
     }
     Ok(())
@@ -251,6 +267,11 @@ async fn on_role(
             knowledge.note_done(step, now());
             StepResult::Done
         }
+        Err(error) if error.is_no_such_entity() && matches!(step, Step::DeleteRole) => {
+            // It was read a moment ago: whether it is gone, or IAM contradicts itself, a later read tells.
+            knowledge.note_read(None, now());
+            StepResult::Surprise
+        }
         Err(error) if error.is_no_such_entity() && takes_away(step) => {
             knowledge.note_done(step, now());
             StepResult::AlreadySo
@@ -258,17 +279,35 @@ async fn on_role(
         Err(error) if error.is_no_such_entity() || error.is_access_denied() => {
             missing(&error, step, iam, hands, knowledge).await
         }
-        Err(error) if error.is_delete_conflict() && knowledge.content().is_none() => {
-            // Something is attached that wasn't known of: the content is read, and a new plan takes it away.
-            match iam.role_content(hands.role).await {
-                Ok(content) => {
-                    knowledge.note_content(content);
-                    StepResult::Surprise
-                }
-                Err(error) => failed(&error, step, hands, knowledge),
-            }
-        }
+        Err(error) if error.is_delete_conflict() => in_the_way(&error, step, iam, hands, knowledge).await,
         Err(error) => failed(&error, step, hands, knowledge),
+    }
+}
+
+/// The role holds something, or is in an instance profile, that wasn't known of: all of it is read, and a new plan
+/// takes it away. Where all was known and taken away, IAM doesn't know it yet, and it is tried again later.
+async fn in_the_way(
+    error: &AwsError,
+    step: &Step,
+    iam: &dyn IamApi,
+    hands: &Hands<'_>,
+    knowledge: &mut RoleKnowledge,
+) -> StepResult {
+    let all_was_known = knowledge.content().is_some() && knowledge.instance_profiles.is_some();
+    let content = match iam.role_content(hands.role).await {
+        Ok(content) => content,
+        Err(error) => return failed(&error, step, hands, knowledge),
+    };
+    let profiles = match iam.instance_profiles(hands.role).await {
+        Ok(profiles) => profiles,
+        Err(error) => return failed(&error, step, hands, knowledge),
+    };
+    let is_empty = content.inline.is_empty() && content.attached.is_empty() && profiles.is_empty();
+    knowledge.note_obstacles(content, profiles);
+    if all_was_known || is_empty {
+        failed(error, step, hands, knowledge)
+    } else {
+        StepResult::Surprise
     }
 }
 
@@ -313,7 +352,10 @@ fn failing_target(step: &Step) -> String {
 }
 
 fn takes_away(step: &Step) -> bool {
-    matches!(step, Step::Detach(_) | Step::DeleteInline(_) | Step::DeleteRole)
+    matches!(
+        step,
+        Step::Detach(_) | Step::DeleteInline(_) | Step::LeaveInstanceProfile(_)
+    )
 }
 
 async fn call(step: &Step, iam: &dyn IamApi, role: &RoleName) -> Result<(), AwsError> {
@@ -333,8 +375,10 @@ async fn call(step: &Step, iam: &dyn IamApi, role: &RoleName) -> Result<(), AwsE
         Step::DeleteInline(name) => iam.delete_role_policy(role, name).await,
         Step::Attach(arn) => iam.attach_role_policy(role, arn).await,
         Step::Detach(arn) => iam.detach_role_policy(role, arn).await,
+        Step::LeaveInstanceProfile(profile) => iam.remove_role_from_instance_profile(role, profile).await,
         Step::DeleteRole => iam.delete_role(role).await,
         Step::CreateRole(_)
+        | Step::KeepFormerState(_)
         | Step::AddFinalizer(_)
         | Step::CreateServiceAccount(_)
         | Step::BindServiceAccount { .. }

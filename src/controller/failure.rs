@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use crate::api::ROLE_FINALIZER;
 use crate::api::condition::reasons;
 use crate::aws::{AwsError, ErrorClass, SessionError};
 use crate::cluster::{ClusterError, ClusterErrorClass};
@@ -146,6 +147,21 @@ pub fn of_cluster(error: &ClusterError, step: &Step) -> Failure {
     }
 }
 
+/// What an adopted role was before can't be looked up.
+pub fn of_recall(error: &ClusterError, role: &RoleName) -> Failure {
+    Failure {
+        refusal: Refusal::passing(
+            reasons::KUBERNETES_API_ERROR,
+            format!(
+                "what role {role} was before it was taken over can't be read ({}); it is tried again; if this lasts, ask the \
+                 platform admin to let the operator read ConfigMaps of its own namespace",
+                error.message
+            ),
+        ),
+        service_account: None,
+    }
+}
+
 /// A class's account can't be worked with; the class says more, to people who may know more.
 pub fn of_session(error: &SessionError, class: &str) -> Refusal {
     let message =
@@ -162,6 +178,29 @@ pub fn of_session(error: &SessionError, class: &str) -> Refusal {
             reasons::CLASS_NOT_READY,
             message("AWS can't be asked whose its credentials are"),
         ),
+    }
+}
+
+/// The same, for an object that is being deleted: what keeps it, and how it goes.
+pub fn of_session_of_departing(error: &SessionError, class: &str) -> Refusal {
+    let refusal = of_session(error, class);
+    Refusal {
+        message: format!(
+            "{}; this object stays until its role can be reached: ask the platform admin to mend the class, or, where the \
+             account is lost for good, remove the finalizer {ROLE_FINALIZER} from this object by hand",
+            refusal.message
+        ),
+        ..refusal
+    }
+}
+
+/// Of a role that can't be given back as it was: it can be left as it is.
+pub fn offer_to_retain(failure: &mut Failure) {
+    if [reasons::ACCESS_DENIED, reasons::REFUSED_BY_AWS].contains(&failure.refusal.reason) {
+        failure.refusal.message.push_str(
+            "; the role is being given back as it was before it was taken over: write deletionPolicy: Retain to leave it \
+             as it is",
+        );
     }
 }
 

@@ -15,6 +15,7 @@ mod reconcile;
 pub mod record;
 mod report;
 mod start;
+mod unreadable;
 mod watch;
 
 pub use start::{Settings, start};

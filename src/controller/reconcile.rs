@@ -15,7 +15,7 @@ use super::failure::{self, SLOW_RETRY};
 use super::observe;
 use super::record::{Pause, Record};
 use super::report::{self, Facts};
-use super::{depart, maintain, watch};
+use super::{depart, maintain, unreadable, watch};
 use crate::api::{MlServiceRole, ROLE_FINALIZER};
 use crate::plan::{Failure, Outcome};
 
@@ -30,7 +30,7 @@ pub async fn reconcile(object: Arc<GuardedRole>, context: Arc<Context>) -> Resul
     let cached = match &object.0 {
         Ok(cached) => cached,
         Err(invalid) => {
-            report::unreadable(&namespace, &name, &invalid.error);
+            unreadable::tell(&context, &object, &invalid.error).await;
             return Ok(Action::await_change());
         }
     };

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
-use tracing::warn;
 
 use super::context::Context;
 use super::record::Record;
@@ -145,12 +144,4 @@ fn change_of_reason(old: &MlServiceRoleStatus, new: &MlServiceRoleStatus) -> Opt
         note: after.message.clone(),
         action: "Reconcile",
     })
-}
-
-/// An object that can't be read as an MlServiceRole: said in the log, since its status can't be trusted either.
-pub fn unreadable(namespace: &str, name: &str, error: &str) {
-    warn!(
-        namespace,
-        name, error, "the object can't be read as an MlServiceRole and is skipped"
-    );
 }

@@ -23,6 +23,8 @@ use crate::plan::ClusterIdentity;
 pub struct Settings {
     /// The Kubernetes client.
     pub client: Client,
+    /// The operator's own namespace.
+    pub namespace: String,
     /// AWS accounts.
     pub accounts: Arc<dyn Accounts>,
     /// Who this cluster is.
@@ -55,6 +57,7 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
     let (wake_class, woken_classes) = mpsc::unbounded();
     let context = Arc::new(Context::new(
         client.clone(),
+        &settings.namespace,
         Events::new(client.clone(), settings.instance.clone()),
         Caches {
             roles: roles.clone(),

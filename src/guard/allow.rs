@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kube::core::SelectorExt;
 
-use super::{ClassRules, Refusal};
+use super::{ClassRules, Refusal, adoptable};
 use crate::api::MlServiceRoleSpec;
 use crate::api::condition::reasons;
 use crate::api::role::DeletionPolicy;
@@ -72,9 +72,11 @@ pub fn check(rules: &ClassRules, request: Request<'_>) -> Result<(), Refusal> {
         }
     }
     let role = spec.role.clone().unwrap_or_default();
-    if let Some(role_name) = role
-        .name
-        .filter(|role_name| !rules.role_names.contains(role_name))
+    let adopts = adoptable(rules, namespace, spec);
+    if let Ok(None) = adopts
+        && let Some(role_name) = role
+            .name
+            .filter(|role_name| !rules.role_names.contains(role_name))
     {
         refuse(
             reasons::ROLE_NAME_NOT_ALLOWED,
@@ -137,6 +139,8 @@ pub fn check(rules: &ClassRules, request: Request<'_>) -> Result<(), Refusal> {
             "allow.defaultServiceAccount (as true)",
         );
     }
+    // First, since nothing else matters of a role that isn't to be touched.
+    refusals.splice(0..0, adopts.err());
     match Refusal::joined(refusals) {
         Some(refusal) => Err(refusal),
         None => Ok(()),

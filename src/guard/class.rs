@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Selector;
 
-use super::Refusal;
+use super::{Refusal, adopt};
 use crate::api::class::{Allow, MlServiceRoleClassSpec, NamespaceSelector, OnViolation};
 use crate::api::condition::reasons;
 use crate::api::{DEFAULT_AUDIENCE, GROUP};
-use crate::iam::arn::{AccountId, Issuer, PolicyArn};
+use crate::iam::arn::{AccountId, Issuer, PolicyArn, RoleArn};
 use crate::iam::name::{DEFAULT_PATH_TEMPLATE, derive_role_name, expand_path};
 use crate::iam::tags;
 
@@ -54,6 +54,9 @@ pub struct ClassRules {
     pub role_names: BTreeSet<String>,
     /// Keys that `role.tags` may have.
     pub tag_keys: Vec<String>,
+    /// Roles that may be adopted, and by objects of which namespaces. Their names differ, also without regard to
+    /// case.
+    pub adopt: BTreeMap<RoleArn, BTreeSet<String>>,
     /// Whether roles may be retained.
     pub retain: bool,
     /// Whether the ServiceAccount `default` may be bound.
@@ -140,6 +143,10 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
         .filter(|arn| !is_pattern(arn))
         .filter_map(|arn| wrong.parse::<PolicyArn>("allow.managedPolicyArns", arn))
         .collect();
+    let adoptions = adopt::understand(&spec.allow.adopt, account.as_ref());
+    for mistake in adoptions.as_ref().err().into_iter().flatten() {
+        wrong.note("allow.adopt", mistake);
+    }
     if let Some(refusal) = Refusal::joined(wrong.refusals) {
         return Err(refusal);
     }
@@ -165,6 +172,7 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
         trusted_services: spec.allow.trusted_services.iter().cloned().collect(),
         role_names: spec.allow.role_names.iter().cloned().collect(),
         tag_keys: spec.allow.tag_keys.clone(),
+        adopt: adoptions.unwrap_or_default(),
         retain: spec.allow.retain == Some(true),
         default_service_account: spec.allow.default_service_account == Some(true),
     })
@@ -267,7 +275,7 @@ impl Mistakes<'_> {
     }
 }
 
-fn is_pattern(text: &str) -> bool {
+pub(super) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '{', '}'])
 }
 
@@ -297,7 +305,6 @@ fn unsupported(class: &str, spec: &MlServiceRoleClassSpec) -> Vec<Refusal> {
     }
     for (field, is_empty) in [
         ("allow.presets", presets.is_empty()),
-        ("allow.adopt", adopt.is_empty()),
         ("allow.passRoleArns", pass_role_arns.is_empty()),
         ("allow.escalatingActions", escalating_actions.is_empty()),
     ] {
@@ -305,7 +312,9 @@ fn unsupported(class: &str, spec: &MlServiceRoleClassSpec) -> Vec<Refusal> {
             refuse(field, "remove it");
         }
     }
+    let adopted = adopt.iter().map(|role| role.arn.clone()).collect();
     for (field, values) in [
+        ("allow.adopt", &adopted),
         ("allow.managedPolicyArns", managed_policy_arns),
         ("allow.trustedServices", trusted_services),
         ("allow.roleNames", role_names),

@@ -1,5 +1,6 @@
 //! What a class allows, rule by rule: that everything unnamed is refused, and that each refusal says what to do.
 
+mod adopt;
 mod allow;
 mod class;
 pub(crate) mod fixtures;

@@ -3,7 +3,6 @@
 
 use super::Refusal;
 use crate::api::MlServiceRoleSpec;
-use crate::api::role::AdoptionPolicy;
 
 /// Refuses what a later release brings.
 pub fn check(spec: &MlServiceRoleSpec) -> Result<(), Refusal> {
@@ -12,15 +11,6 @@ pub fn check(spec: &MlServiceRoleSpec) -> Result<(), Refusal> {
         refusals.push(Refusal::not_yet_supported(
             "spec.access",
             "remove it, and list managedPolicyArns or inlinePolicies instead",
-        ));
-    }
-    if spec
-        .adoption_policy
-        .is_some_and(|policy| policy != AdoptionPolicy::Never)
-    {
-        refusals.push(Refusal::not_yet_supported(
-            "spec.adoptionPolicy other than Never",
-            "remove it; the operator creates a role of its own",
         ));
     }
     match Refusal::joined(refusals) {

@@ -34,6 +34,15 @@ pub fn equivalent_text(desired: &PolicyDocument, found: &str) -> bool {
     PolicyDocument::parse(&decode(found)).is_ok_and(|found| equivalent(desired, &found))
 }
 
+/// Whether two documents as IAM answers them (percent-encoded or not) mean the same. Where one can't be read, only
+/// the same text is the same.
+pub fn same_text(a: &str, b: &str) -> bool {
+    match PolicyDocument::parse(&decode(a)) {
+        Ok(a) => equivalent_text(&a, b),
+        Err(_) => decode(a) == decode(b),
+    }
+}
+
 #[derive(PartialEq)]
 struct CanonicalDocument {
     version: Version,

@@ -25,6 +25,11 @@ pub const NAME: &str = "mlservicerole.io/name";
 pub const UID: &str = "mlservicerole.io/uid";
 /// Marks a role that was left in place when its object was deleted, and that belongs to nobody.
 pub const RETAINED: &str = "mlservicerole.io/retained";
+/// On a role that was there before its object: the name of the ConfigMap that holds what the role was then.
+pub const ADOPTED: &str = "mlservicerole.io/adopted";
+
+/// The tags that say whose a role is.
+pub const OWNERSHIP: [&str; 6] = [CLUSTER, CLUSTER_UID, NAMESPACE, NAMESPACE_UID, NAME, UID];
 
 /// What AWS's own keys begin with. IAM refuses to set or remove such a tag.
 const SYSTEM_PREFIX: &str = "aws:";
@@ -52,6 +57,24 @@ pub enum TagError {
     Character { what: String, text: String, found: char },
 }
 
+/// The value of [`UID`] on a retained role that had no room for [`RETAINED`].
+const RETAINED_UID: &str = "retained";
+
+/// Whether a role with these tags was left in place and belongs to nobody.
+pub fn is_retained(tags: &BTreeMap<String, String>) -> bool {
+    get(tags, RETAINED).is_some() || get(tags, UID) == Some(RETAINED_UID)
+}
+
+/// The tag that marks a role with these tags as retained. Where IAM takes no further tag, the mark stands in the place
+/// of the uid: nobody asks for the uid of an object that goes.
+pub fn retained_mark(tags: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let (key, value) = match tags.len() < super::quota::TAGS_PER_ROLE {
+        true => (RETAINED, "true"),
+        false => (UID, RETAINED_UID),
+    };
+    BTreeMap::from([(key.to_owned(), value.to_owned())])
+}
+
 /// Whether IAM takes the two for the same key (IAM user guide, "Tags for IAM resources": keys are
 /// not case-sensitive).
 pub fn same_key(a: &str, b: &str) -> bool {
@@ -66,6 +89,15 @@ pub fn is_reserved(key: &str) -> bool {
 /// Whether a key is AWS's, so that nobody can set it.
 pub fn is_system(key: &str) -> bool {
     has_prefix(key, SYSTEM_PREFIX)
+}
+
+/// Whether a key says whose a role is or how it came to be so; such tags are the operator's own and no part of what
+/// a role is like.
+pub fn is_mark(key: &str) -> bool {
+    OWNERSHIP
+        .iter()
+        .chain(&[RETAINED, ADOPTED])
+        .any(|mark| same_key(mark, key))
 }
 
 /// The value of a tag; the key is compared as IAM does.

@@ -6,6 +6,7 @@
 //! permissions are being changed. Whether somebody *may* be trusted is decided elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::arn::{AccountId, Issuer, OidcProviderArn, Partition};
 use super::document::{
@@ -111,6 +112,35 @@ impl TrustPolicy {
         }
     }
 
+    /// Those whom the current trust document lets in and this policy doesn't, in words for people. What isn't of the
+    /// shape that [`TrustPolicy::document`] writes is named by its principals.
+    pub fn shuts_out(&self, current: &str) -> BTreeSet<String> {
+        let Ok(current) = PolicyDocument::parse(&decode(current)) else {
+            return BTreeSet::from(["whoever a document lets in that can't be read".to_owned()]);
+        };
+        let desired = self.subjects();
+        let allowed = current
+            .statements
+            .iter()
+            .filter(|statement| statement.effect == Effect::Allow);
+        let mut losers = BTreeSet::new();
+        for statement in allowed {
+            match subjects_of(statement) {
+                Some(subjects) => losers.extend(
+                    subjects
+                        .iter()
+                        .filter(|subject| !desired.contains(subject))
+                        .map(Subject::to_string),
+                ),
+                None => losers.extend(principals_of(statement)),
+            }
+        }
+        if losers.is_empty() {
+            losers.insert("whoever a document with Deny statements lets in".to_owned());
+        }
+        losers
+    }
+
     fn subjects(&self) -> BTreeSet<Subject> {
         let federated = self.issuers.iter().flat_map(|issuer| {
             let provider = OidcProviderArn::new(&self.partition, &self.account, issuer).to_string();
@@ -125,6 +155,50 @@ impl TrustPolicy {
             source_account: self.account.to_string(),
         });
         federated.chain(services).collect()
+    }
+}
+
+/// The document that trusts those whom both documents let in, as far as that can be said for certain; nobody else.
+/// Either may be percent-encoded.
+pub fn trusted_by_both(a: &str, b: &str) -> PolicyDocument {
+    let subjects = |text: &str| {
+        PolicyDocument::parse(&decode(text))
+            .map(|document| Trusted::of(&document).subjects)
+            .unwrap_or_default()
+    };
+    document_of(&subjects(a).intersection(&subjects(b)).cloned().collect())
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Federated {
+                provider,
+                audience,
+                sub,
+            } => write!(f, "{sub} (audience {audience}) of {provider}"),
+            Subject::Service {
+                service,
+                source_account,
+            } => write!(f, "{service} on behalf of account {source_account}"),
+        }
+    }
+}
+
+/// Whom a statement is about, by kind and name.
+fn principals_of(statement: &Statement) -> Vec<String> {
+    match &statement.principal {
+        Some(Scope::Only(Principal::Of(principals))) => principals
+            .iter()
+            .flat_map(|(kind, values)| {
+                values
+                    .iter()
+                    .map(move |value| format!("{} {value}", kind.as_str()))
+            })
+            .collect(),
+        Some(Scope::Only(Principal::Everyone)) => vec!["everyone".to_owned()],
+        Some(Scope::AllExcept(_)) => vec!["everyone but those in a NotPrincipal".to_owned()],
+        None => vec![],
     }
 }
 

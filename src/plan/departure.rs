@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::adoption::is_adopted;
 use super::binding::Surroundings;
+use super::give_back::give_back;
 use super::knowledge::{Clock, RoleKnowledge, RoleState};
 use super::ownership::{Ownership, judge};
 use super::planner::{Depth, Next, Notice, Plan, WINDOWS_UNTIL_READABLE, confirm};
@@ -14,7 +16,7 @@ use crate::api::condition::reasons;
 use crate::guard::Refusal;
 use crate::iam::arn::{PolicyArn, RoleArn};
 use crate::iam::role::RoleHeader;
-use crate::iam::{quota, tags};
+use crate::iam::tags;
 
 /// An object that is being deleted.
 #[derive(Clone, Debug)]
@@ -38,6 +40,8 @@ pub struct Departure {
 /// What becomes of the role.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Retention {
+    /// Nothing is said: a role that the operator created goes, one that was there before is given back.
+    Unsaid,
     /// It goes.
     Delete,
     /// It stays.
@@ -46,8 +50,20 @@ pub enum Retention {
     Refused(String),
 }
 
+impl Retention {
+    /// What becomes of the role's ARN on ServiceAccounts. Where nothing is said it stays on those that carried it
+    /// before the role was taken over; there is no such ServiceAccount where the operator created the role.
+    pub fn own_arn(&self) -> OwnArn {
+        match self {
+            Retention::Unsaid => OwnArn::StaysWhereItWas,
+            Retention::Retain => OwnArn::Stays,
+            Retention::Delete | Retention::Refused(_) => OwnArn::Goes,
+        }
+    }
+}
+
 impl Departure {
-    fn let_go(&self) -> Vec<Step> {
+    pub(super) fn let_go(&self) -> Vec<Step> {
         if self.lets_go {
             vec![Step::RemoveFinalizer]
         } else {
@@ -73,7 +89,7 @@ pub fn plan_departure(
 ) -> Next {
     let Departure { owner, role_arn, .. } = departure;
     let retain = departure.retain == Retention::Retain;
-    let own = if retain { OwnArn::Stays } else { OwnArn::Goes };
+    let own = departure.retain.own_arn();
     // A refused Retain keeps the annotation, so that pods keep working until somebody decides.
     let undecided = matches!(departure.retain, Retention::Refused(_));
     let unbind = if undecided {
@@ -90,8 +106,11 @@ pub fn plan_departure(
         RoleState::Absent => return gone(departure, knowledge, around, clock),
         RoleState::Present { header, content } => (header, content),
     };
-    if retain && is_retained_by(departure, header) {
-        plan.notices.push(retained(role_arn));
+    if (retain || departure.retain == Retention::Unsaid) && is_retained_by(departure, header) {
+        plan.notices.push(match departure.retain {
+            Retention::Retain => retained(role_arn),
+            _ => given_back(role_arn),
+        });
         plan.stage(departure.let_go());
         return Next::Do(plan);
     }
@@ -137,16 +156,16 @@ pub fn plan_departure(
             ));
         }
         Retention::Retain => {
-            if header.tags.len() >= quota::TAGS_PER_ROLE {
-                // The mark needs room, and nobody asks for the uid of an object that goes.
-                plan.stage(vec![Step::Untag([tags::UID.to_owned()].into())]);
-            }
-            plan.stage(vec![Step::Tag(
-                [(tags::RETAINED.to_owned(), "true".to_owned())].into(),
-            )]);
+            plan.stage(vec![Step::Tag(tags::retained_mark(&header.tags))]);
             plan.notices.push(retained(role_arn));
         }
-        Retention::Delete => {
+        Retention::Unsaid if is_adopted(header) => {
+            let Some(content) = content else {
+                return Next::Read(Depth::Full);
+            };
+            return give_back(departure, knowledge, header, content, clock);
+        }
+        Retention::Unsaid | Retention::Delete => {
             plan.stage(unpoint(role_arn, around));
             // Taking away what isn't there is harmless: what should be there is tried where nothing is known, and
             // a DeleteConflict brings a full read.
@@ -156,6 +175,8 @@ pub fn plan_departure(
             };
             let mut empty: Vec<Step> = attached.into_iter().map(Step::Detach).collect();
             empty.extend(inline.into_iter().map(Step::DeleteInline));
+            let profiles = knowledge.instance_profiles.iter().flatten().cloned();
+            empty.extend(profiles.map(Step::LeaveInstanceProfile));
             plan.stage(empty);
             plan.stage(vec![Step::DeleteRole]);
         }
@@ -166,13 +187,16 @@ pub fn plan_departure(
 
 /// Whether a role carries the mark that this very object put on it before its run was cut.
 fn is_retained_by(departure: &Departure, header: &RoleHeader) -> bool {
+    let Departure { owner, role_arn, .. } = departure;
     let mut unmarked = header.clone();
-    let marks = unmarked.tags.len();
     unmarked
         .tags
         .retain(|key, _| !tags::same_key(key, tags::RETAINED));
-    let Departure { owner, role_arn, .. } = departure;
-    unmarked.tags.len() < marks
+    // Where there was no room for the mark, it stands in the place of the uid.
+    if tags::is_retained(&unmarked.tags) {
+        unmarked.tags.insert(tags::UID.to_owned(), owner.uid.clone());
+    }
+    tags::is_retained(&header.tags)
         && judge(owner, role_arn, &unmarked, &BTreeSet::new(), false) == Ownership::Ours
 }
 
@@ -180,6 +204,14 @@ fn retained(role_arn: &RoleArn) -> Notice {
     Notice {
         reason: "RoleRetained",
         message: format!("role {role_arn} stays and belongs to nobody from now on"),
+        warning: false,
+    }
+}
+
+pub(super) fn given_back(role_arn: &RoleArn) -> Notice {
+    Notice {
+        reason: "RoleGivenBack",
+        message: format!("role {role_arn} is as it was before it was taken over, and belongs to nobody"),
         warning: false,
     }
 }
@@ -223,7 +255,7 @@ fn gone(departure: &Departure, knowledge: &RoleKnowledge, around: Surroundings<'
         Some(&departure.role_arn),
         &[],
         around,
-        OwnArn::Goes,
+        departure.retain.own_arn(),
     ));
     plan.stage(departure.let_go());
     Next::Do(plan)

@@ -1,9 +1,11 @@
 //! What is known of an object's role, how well and since when. Kept in memory for each object, corrected by
 //! every read and by every write of our own, so that an unchanged object costs no call to AWS.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::Step;
+use super::adoption::is_adopted;
+use super::{FormerState, Retention, Step};
 use crate::iam::role::{RoleContent, RoleHeader};
 
 /// Times are durations since the process started, on a clock that never goes back.
@@ -55,6 +57,21 @@ pub struct RoleKnowledge {
     pub disputed_since: Option<Duration>,
     /// Whether our ownership tags were seen on it.
     pub was_ours: bool,
+    /// Instance profiles that it is in, once that kept it from being deleted.
+    pub instance_profiles: Option<BTreeSet<String>>,
+    /// What it was before it was taken over, once that was looked up.
+    pub recalled: Option<Recalled>,
+}
+
+/// The record of a role's former state, as it was found.
+#[derive(Clone, Debug)]
+pub struct Recalled {
+    /// Name of the ConfigMap.
+    pub name: String,
+    /// What it says; `None` where there is none, or none that can be believed.
+    pub state: Option<Box<FormerState>>,
+    /// When it was looked up.
+    pub as_of: Duration,
 }
 
 impl RoleKnowledge {
@@ -83,9 +100,34 @@ impl RoleKnowledge {
             .is_some_and(|written| clock.now.saturating_sub(written) < clock.consistency_window)
     }
 
+    /// Whether the last read came after the last write of ours, so that what is known of the role was seen and is no
+    /// mere belief.
+    pub fn is_seen(&self) -> bool {
+        match (self.last_write, self.read_after_write) {
+            (None, _) => true,
+            (Some(written), Some((read, after))) => written == after && read == self.as_of,
+            (Some(_), None) => false,
+        }
+    }
+
+    /// Whether the role was there before its object and, by what is said of it, is given back.
+    pub fn is_given_back(&self, retain: &Retention) -> bool {
+        let adopted = matches!(&self.state, RoleState::Present { header, .. } if is_adopted(header));
+        adopted && *retain == Retention::Unsaid
+    }
+
+    /// The record of this name, where it was looked up. One that wasn't found may have come since.
+    pub fn recalled(&self, name: &str, clock: &Clock) -> Option<&Recalled> {
+        self.recalled
+            .as_ref()
+            .filter(|recalled| recalled.name == name)
+            .filter(|recalled| recalled.state.is_some() || recalled.as_of >= clock.started)
+    }
+
     /// Notes the answer of a read; `None` means that IAM knows no role of that name.
     pub fn note_read(&mut self, read: Option<(RoleHeader, Option<RoleContent>)>, now: Duration) {
         self.as_of = now;
+        self.instance_profiles = None;
         self.read_after_write = self.last_write.map(|written| (now, written));
         let contradicts_itself = match &self.state {
             RoleState::Unknown => false,
@@ -189,8 +231,14 @@ impl RoleKnowledge {
                     content.attached.remove(arn);
                 }
             }
+            Step::LeaveInstanceProfile(name) => {
+                if let Some(profiles) = &mut self.instance_profiles {
+                    profiles.remove(name);
+                }
+            }
             Step::CreateRole(_)
             | Step::DeleteRole
+            | Step::KeepFormerState(_)
             | Step::AddFinalizer(_)
             | Step::RemoveFinalizer
             | Step::CreateServiceAccount(_)
@@ -210,10 +258,11 @@ impl RoleKnowledge {
         }
     }
 
-    /// Notes the content of a role whose header is known.
-    pub fn note_content(&mut self, read: RoleContent) {
+    /// Notes everything that keeps a role whose header is known from being deleted.
+    pub fn note_obstacles(&mut self, read: RoleContent, instance_profiles: BTreeSet<String>) {
         if let RoleState::Present { content, .. } = &mut self.state {
             *content = Some(read);
+            self.instance_profiles = Some(instance_profiles);
         }
     }
 }

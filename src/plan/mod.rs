@@ -2,9 +2,13 @@
 //! what came of them to conditions. Pure: no client, no clock (times are given), no randomness. The code that
 //! carries the steps out decides nothing.
 
+mod adoption;
 mod binding;
 mod departure;
+mod difference;
 mod drift;
+mod former;
+mod give_back;
 mod knowledge;
 mod observation;
 mod outcome;
@@ -24,7 +28,8 @@ mod tests;
 pub use binding::{BindingVerdict, Bindings, Rival, ServiceAccountState, Surroundings, bind};
 pub use departure::{Departure, Retention, plan_departure, release_all};
 pub use drift::drift_repaired;
-pub use knowledge::{Clock, RoleKnowledge, RoleState};
+pub use former::{Adopter, FormerState};
+pub use knowledge::{Clock, Recalled, RoleKnowledge, RoleState};
 pub use observation::{Pending, observed_departure, plan_observed};
 pub use outcome::{Failure, Outcome, Report, class_conditions, conditions, default_class_remark};
 pub use ownership::{Owner, Ownership, judge as judge_ownership};
@@ -33,8 +38,8 @@ pub use planner::{Depth, Next, Notice, Plan, plan};
 pub use preview::{Bounds, preview, readable};
 pub use release::{OwnArn, may_delete};
 pub use resolve::{
-    Account, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place, resolve,
-    usage,
+    Account, Adoption, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place,
+    resolve, usage,
 };
 pub use step::{BoundBy, Previous, ServiceAccountBinding, Step};
 pub use tenure::{Tenure, kept};

@@ -48,8 +48,37 @@ pub fn plan_observed(
     if knowledge.state == RoleState::Unknown {
         return Next::Read(Depth::Full);
     }
-    plan(intent, has_finalizer, knowledge, around, clock)
+    let mut next = plan(intent, has_finalizer, knowledge, around, clock);
+    if intent.adoption.is_none() {
+        return next;
+    }
+    // Before anybody new gets in, a read must show what was done to a role that is taken over. Told is what comes after
+    // that read too, as if it had shown just that.
+    let Next::Do(whole) = &mut next else { return next };
+    let mut imagined = knowledge.clone();
+    let mut done = 0;
+    for _ in 0..MAX_PARTS {
+        for step in whole.steps().skip(done) {
+            imagined.note_done(step, clock.now);
+        }
+        done = whole.steps().count();
+        let RoleState::Present { header, content } = imagined.state.clone() else {
+            break;
+        };
+        imagined.note_read(Some((*header, content)), clock.now);
+        match plan(intent, true, &imagined, around, clock) {
+            Next::Do(more) if !more.is_empty() => whole.stages.extend(more.stages),
+            _ => break,
+        }
+        if whole.steps().skip(done).all(|step| !step.writes_role()) {
+            break;
+        }
+    }
+    next
 }
+
+/// Parts that the plan of a role which is taken over has at most: what it holds, and who gets in.
+const MAX_PARTS: usize = 2;
 
 /// What to say of an object that goes while it observes: nothing is taken away.
 pub fn observed_departure(placement: Option<&Placement>) -> Notice {

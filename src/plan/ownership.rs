@@ -76,7 +76,7 @@ pub fn judge(
             ),
         )
     };
-    if role.arn != *intended || tag(tags::RETAINED).is_some() {
+    if role.arn != *intended || tags::is_retained(&role.tags) {
         return conflict();
     }
     let Some(cluster_uid) = tag(tags::CLUSTER_UID) else {

@@ -4,21 +4,20 @@
 //! next plan is empty, also when the run was cut after any step; and at no cut does a subject that isn't yet
 //! trusted get a policy that the class doesn't allow.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::adoption::{self, Takeover};
 use super::binding::{BindingVerdict, Bindings, Surroundings, bind};
+use super::difference::{content, properties};
 use super::knowledge::{Clock, RoleKnowledge, RoleState};
 use super::ownership::{Ownership, judge};
 use super::release::{OwnArn, release, release_notices};
 use super::{RoleIntent, Step};
+use crate::api::ROLE_ARN_ANNOTATION;
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
-use crate::iam::equivalence::equivalent_text;
-use crate::iam::quota;
 use crate::iam::role::{RoleContent, RoleHeader};
-use crate::iam::tags;
 use crate::iam::trust::TrustTransition;
 
 /// IAM is believed to know a role that it can't show for so many consistency windows (two minutes by default).
@@ -38,6 +37,8 @@ pub enum Depth {
 pub enum Next {
     /// What is known isn't good enough: read the role, then ask again.
     Read(Depth),
+    /// What an adopted role was before is to be known: look the record of this name up, then ask again.
+    Recall(String),
     /// IAM may contradict itself; ask again at the given time.
     Wait {
         /// What is waited for.
@@ -116,7 +117,7 @@ pub fn plan(
     } else {
         OwnArn::Goes
     };
-    let notices = release_notices(owner, arn, kept, around, own);
+    plan.notices = release_notices(owner, arn, kept, around, own);
     // A working ARN is replaced only by one that was seen to work, not by one remembered to.
     let replaces = !once_synced.is_empty();
     let mut last = once_synced;
@@ -125,7 +126,9 @@ pub fn plan(
         plan.stage(vec![Step::AddFinalizer(intent.placement.clone())]);
     }
     match &knowledge.state {
-        RoleState::Unknown if knowledge.exists_since.is_none() && !has_finalizer => {
+        RoleState::Unknown
+            if knowledge.exists_since.is_none() && !has_finalizer && intent.adoption.is_none() =>
+        {
             create(intent, early, last, &mut plan);
         }
         RoleState::Unknown => return Next::Read(Depth::Full),
@@ -136,21 +139,28 @@ pub fn plan(
             if let Some(wait) = not_yet_readable(intent, knowledge, clock) {
                 return wait;
             }
+            if let Some(missing) = adoption::missing(intent) {
+                return confirm_as(missing.refusal, missing.meanwhile, knowledge, clock);
+            }
             create(intent, early, last, &mut plan);
         }
         RoleState::Present { header, content } => {
             if knowledge.is_due(clock) {
                 return Next::Read(Depth::Full);
             }
-            let inherited = match judge(
+            let judged = judge(
                 &intent.owner,
                 intent.arn(),
                 header,
                 &intent.former_cluster_uids,
                 knowledge.was_ours,
-            ) {
-                Ownership::Ours => false,
-                Ownership::Inherited => true,
+            );
+            let takeover = match judged {
+                Ownership::Ours => None,
+                Ownership::Inherited => Some(Takeover::OfHeir),
+                Ownership::Foreign(_) if adoption::is_claimable(intent, header, &judged) => {
+                    Some(Takeover::OfStranger)
+                }
                 Ownership::Foreign(refusal) => return confirm(refusal, knowledge, clock),
             };
             if intent.permissions_boundary.is_none() && header.permissions_boundary.is_some() {
@@ -159,18 +169,60 @@ pub fn plan(
             let Some(content) = content else {
                 return Next::Read(Depth::Full);
             };
-            repair(intent, header, content, inherited, &mut plan);
-            plan.stage(early);
+            if takeover == Some(Takeover::OfStranger) || adoption::is_adopted(header) {
+                let found = adoption::Found {
+                    header,
+                    content,
+                    knowledge,
+                };
+                let steps = adoption::Wanted {
+                    binding: early,
+                    last,
+                    replaces,
+                };
+                return adoption::bring_into_line(intent, found, takeover, steps, plan, clock);
+            }
+            let (unannotated, others) = early
+                .into_iter()
+                .partition(|step| is_of_unannotated(step, around));
+            repair(
+                intent,
+                header,
+                content,
+                takeover.is_some(),
+                unannotated,
+                &mut plan,
+            );
+            plan.stage(others);
             plan.stage(last);
         }
     }
-    // What is remembered may be old: before an existing role is changed, it is read once more.
+    once_read(plan, replaces, knowledge, clock)
+}
+
+/// What is remembered may be old: before an existing role is changed, or a working ARN is replaced by its own, it is
+/// read once more.
+pub(super) fn once_read(plan: Plan, replaces: bool, knowledge: &RoleKnowledge, clock: &Clock) -> Next {
     let creates = plan.steps().any(|step| matches!(step, Step::CreateRole(_)));
     if !creates && (replaces || plan.steps().any(Step::writes_role)) && !knowledge.is_fresh(clock) {
         return Next::Read(Depth::Full);
     }
-    plan.notices.extend(notices);
     Next::Do(plan)
+}
+
+/// Whether a step binds a ServiceAccount that carries no role's ARN, so that its pods have nothing to lose.
+fn is_of_unannotated(step: &Step, around: Surroundings<'_>) -> bool {
+    let name = match step {
+        Step::CreateServiceAccount(_) => return true,
+        Step::BindServiceAccount { binding, .. } => &binding.name,
+        _ => return false,
+    };
+    let found = around.service_accounts.iter().find(|sa| sa.name == *name);
+    found.is_some_and(|sa| {
+        sa.annotations
+            .get(ROLE_ARN_ANNOTATION)
+            .is_none_or(String::is_empty)
+    })
 }
 
 fn fresh_or(knowledge: &RoleKnowledge, clock: &Clock, otherwise: impl FnOnce() -> Next) -> Next {
@@ -194,28 +246,32 @@ fn create(intent: &RoleIntent, binding: Vec<Step>, last: Vec<Step>, plan: &mut P
     plan.stage(last);
 }
 
-fn repair(intent: &RoleIntent, header: &RoleHeader, content: &RoleContent, inherited: bool, plan: &mut Plan) {
-    if let Some(boundary) = &intent.permissions_boundary
-        && header.permissions_boundary.as_deref() != Some(boundary.as_str())
-    {
-        plan.stage(vec![Step::SetBoundary(boundary.clone())]);
-    }
+/// `early` binds ServiceAccounts that carry no ARN.
+fn repair(
+    intent: &RoleIntent,
+    header: &RoleHeader,
+    found: &RoleContent,
+    inherited: bool,
+    early: Vec<Step>,
+    plan: &mut Plan,
+) {
+    plan.stage(boundary(intent, header));
+    let mut tagged = BTreeMap::new();
     if inherited {
-        plan.stage(vec![Step::Tag(intent.owner.tags())]);
-        plan.notices.push(Notice {
-            reason: "RoleTakenOver",
-            message: format!(
-                "role {} of an earlier object of this name is this object's now",
-                intent.arn().name()
-            ),
-            warning: false,
-        });
+        tagged = intent.owner.tags();
+        plan.stage(vec![Step::Tag(tagged.clone())]);
+        plan.notices.push(taken_over(intent));
     }
-    let mut properties = properties(intent, header, inherited);
-    let content = self::content(intent, content);
+    let mut properties = properties(intent, header, &tagged);
+    let content = content(intent, found);
     let update = |document| vec![Step::UpdateTrust { document }];
     let desired = || intent.trust.document().to_json();
     let transition = intent.trust.transition_from(&header.trust);
+    // Where whoever is bound can take the role already, one policy that can't be attached keeps nobody waiting.
+    let (meanwhile, afterwards) = match transition {
+        TrustTransition::Same => (early, vec![]),
+        _ => (vec![], early),
+    };
     let (before, after) = match transition {
         TrustTransition::Same => (vec![], vec![]),
         TrustTransition::Narrows => (update(desired()), vec![]),
@@ -227,124 +283,44 @@ fn repair(intent: &RoleIntent, header: &RoleHeader, content: &RoleContent, inher
     };
     plan.stage(before);
     properties.extend(content);
+    properties.extend(meanwhile);
     plan.stage(properties);
     plan.stage(after);
+    plan.stage(afterwards);
 }
 
-/// Tags, description and session duration.
-fn properties(intent: &RoleIntent, header: &RoleHeader, inherited: bool) -> Vec<Step> {
-    let tagged_already = if inherited {
-        intent.owner.tags()
-    } else {
-        BTreeMap::new()
-    };
-    let mut steps = Vec::new();
-    let unwanted: BTreeSet<String> = header
-        .tags
-        .keys()
-        .filter(|key| !tags::is_system(key) && tags::get(&intent.tags, key).is_none())
-        .cloned()
-        .collect();
-    if !unwanted.is_empty() {
-        steps.push(Step::Untag(unwanted));
-    }
-    let missing: BTreeMap<String, String> = intent
-        .tags
+/// The step that sets the boundary, where it is another one.
+pub(super) fn boundary(intent: &RoleIntent, header: &RoleHeader) -> Vec<Step> {
+    intent
+        .permissions_boundary
         .iter()
-        .filter(|(key, value)| tags::get(&header.tags, key) != Some(value.as_str()))
-        .filter(|(key, _)| !tagged_already.contains_key(*key))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    if !missing.is_empty() {
-        steps.push(Step::Tag(missing));
-    }
-    if header.description != intent.description
-        || header.max_session_duration_seconds != intent.max_session_duration_seconds
-    {
-        steps.push(Step::UpdateRole {
-            description: intent.description.clone(),
-            max_session_duration_seconds: intent.max_session_duration_seconds,
-        });
-    }
-    steps
+        .filter(|boundary| header.permissions_boundary.as_deref() != Some(boundary.as_str()))
+        .map(|boundary| Step::SetBoundary(boundary.clone()))
+        .collect()
 }
 
-/// Inline policies and attachments: what is wanted first, unless a quota needs the room.
-fn content(intent: &RoleIntent, content: &RoleContent) -> Vec<Step> {
-    let mut puts = Vec::new();
-    let mut wordy = Vec::new();
-    let mut inline_after = 0;
-    for (name, document) in &intent.inline {
-        let found = content.inline.get(name);
-        let same = found.is_some_and(|found| equivalent_text(document, found));
-        let document = document.to_json();
-        let (before, after) = (
-            found.map_or(0, |found| quota::size(found)),
-            quota::size(&document),
-        );
-        let shrinks_by = before.saturating_sub(after);
-        let name = name.clone();
-        let put = (shrinks_by, Step::PutInline { name, document });
-        inline_after += if same { before } else { after };
-        if !same {
-            puts.push(put);
-        } else if shrinks_by > 0 {
-            wordy.push(put);
-        }
-    }
-    // What means the same in more words stays, unless the words are needed for the rest.
-    if inline_after > intent.quotas.inline_policies_size {
-        puts.append(&mut wordy);
-    }
-    // Those that shrink make room, in a quota that all share, for those that grow.
-    puts.sort_by_key(|(shrinks_by, _)| Reverse(*shrinks_by));
-    let mut wanted: Vec<Step> = puts.into_iter().map(|(_, step)| step).collect();
-    wanted.extend(
-        intent
-            .attached
-            .difference(&content.attached)
-            .cloned()
-            .map(Step::Attach),
-    );
-    let mut unwanted: Vec<Step> = content
-        .inline
-        .keys()
-        .filter(|name| !intent.inline.contains_key(*name))
-        .cloned()
-        .map(Step::DeleteInline)
-        .collect();
-    unwanted.extend(
-        content
-            .attached
-            .difference(&intent.attached)
-            .cloned()
-            .map(Step::Detach),
-    );
-
-    let attached_meanwhile = content.attached.union(&intent.attached).count();
-    let inline_meanwhile: usize = content
-        .inline
-        .values()
-        .map(|text| quota::size(text))
-        .sum::<usize>()
-        + intent
-            .inline
-            .values()
-            .map(|document| quota::size(&document.to_json()))
-            .sum::<usize>();
-    let needs_room = attached_meanwhile > intent.quotas.managed_policies_per_role
-        || inline_meanwhile > intent.quotas.inline_policies_size;
-    if needs_room {
-        unwanted.extend(wanted);
-        unwanted
-    } else {
-        wanted.extend(unwanted);
-        wanted
+pub(super) fn taken_over(intent: &RoleIntent) -> Notice {
+    Notice {
+        reason: "RoleTakenOver",
+        message: format!(
+            "role {} of an earlier object of this name is this object's now",
+            intent.arn().name()
+        ),
+        warning: false,
     }
 }
 
 /// A role that seems to be somebody else's: believed once two reads, a consistency window apart, agree.
 pub(super) fn confirm(refusal: Refusal, knowledge: &RoleKnowledge, clock: &Clock) -> Next {
+    let meanwhile = Refusal::passing(
+        reasons::VERIFYING_OWNERSHIP,
+        "a role of this name exists; whether it belongs to this object is being read again",
+    );
+    confirm_as(refusal, meanwhile, knowledge, clock)
+}
+
+/// The same for anything that keeps the role from being touched; `meanwhile` is said until the second read.
+fn confirm_as(refusal: Refusal, meanwhile: Refusal, knowledge: &RoleKnowledge, clock: &Clock) -> Next {
     if !knowledge.is_fresh(clock) && knowledge.disputed_since.is_none() {
         return Next::Read(Depth::Header);
     }
@@ -356,12 +332,8 @@ pub(super) fn confirm(refusal: Refusal, knowledge: &RoleKnowledge, clock: &Clock
     if clock.now >= until {
         return Next::Read(Depth::Header);
     }
-    let why = Refusal::passing(
-        reasons::VERIFYING_OWNERSHIP,
-        "a role of this name exists; whether it belongs to this object is being read again",
-    );
     Next::Wait {
-        why,
+        why: meanwhile,
         until,
         disputed: true,
     }

@@ -183,7 +183,12 @@ fn difference(step: &Step, before: &RoleKnowledge, around: Surroundings<'_>) -> 
                 .map(|(key, value)| changed(key, Some(value), None));
             Some(removed.collect::<Vec<_>>().join("\n"))
         }
-        Step::Attach(_) | Step::Detach(_) | Step::DeleteRole | Step::RemoveFinalizer => None,
+        Step::KeepFormerState(_)
+        | Step::Attach(_)
+        | Step::Detach(_)
+        | Step::LeaveInstanceProfile(_)
+        | Step::DeleteRole
+        | Step::RemoveFinalizer => None,
     }
 }
 

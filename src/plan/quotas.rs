@@ -91,13 +91,12 @@ pub(super) fn check_texts(spec: &MlServiceRoleSpec) -> Result<(), Refusal> {
 }
 
 /// Holds the number of all tags of a role against IAM's.
-pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    if tags.len() <= quota::TAGS_PER_ROLE {
+pub(super) fn check_tags(count: usize) -> Result<(), Refusal> {
+    if count <= quota::TAGS_PER_ROLE {
         return Ok(());
     }
     Err(exceeded(format!(
-        "role.tags: the role would have {} tags (with those of the class and of the operator), IAM allows {}; remove some",
-        tags.len(),
+        "role.tags: the role would have {count} tags (with those of the class and of the operator), IAM allows {}; remove some",
         quota::TAGS_PER_ROLE
     )))
 }

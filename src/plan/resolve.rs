@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Owner, Placement, quotas};
 use crate::api::condition::reasons;
-use crate::api::role::{ConflictPolicy, CreationPolicy};
+use crate::api::role::{AdoptionPolicy, ConflictPolicy, CreationPolicy};
 use crate::api::{DEFAULT_AUDIENCE, MlServiceRoleSpec};
-use crate::guard::{ClassRules, Refusal, Request, check, check_supported};
+use crate::guard::{ClassRules, Refusal, Request, adoptable, check, check_supported};
 use crate::iam::arn::{AccountId, Issuer, Partition, PolicyArn, RoleArn};
 use crate::iam::document::{self, Kind, PolicyDocument};
 use crate::iam::name::{derive_role_name, expand_path};
@@ -79,6 +79,18 @@ pub struct RoleIntent {
     pub arn_predates_us: bool,
     /// What the account allows.
     pub quotas: AccountQuotas,
+    /// Set where object and class both say that a role which is there already may be taken over.
+    pub adoption: Option<Adoption>,
+}
+
+/// How a role that is there already may be taken over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Adoption {
+    /// Whether those whom only the present trust policy lets in may be shut out.
+    pub replaces_trust: bool,
+    /// Whether the role is created where it is missing: only at the very place that a new role of this object would
+    /// have.
+    pub may_create: bool,
 }
 
 /// What a ServiceAccount must be.
@@ -183,6 +195,7 @@ fn assemble(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
             ),
         ));
     }
+    let adoption = adoption(&from, &placement)?;
     let owner = Owner {
         cluster: cluster.name.clone(),
         cluster_uid: cluster.uid.clone(),
@@ -215,7 +228,7 @@ fn assemble(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
             .and_then(|seconds| u32::try_from(seconds).ok())
             .unwrap_or(class.max_session_duration_seconds),
         permissions_boundary: class.permissions_boundary.clone(),
-        tags: all_tags(class, &role.tags, &owner)?,
+        tags: all_tags(class, spec, &owner)?,
         inline: documents(spec, account.quotas.inline_policies_size)?,
         attached: policy_arns(spec)?,
         service_accounts: references
@@ -227,14 +240,61 @@ fn assemble(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
             })
             .collect(),
         audience: Some(class.audience.clone()).filter(|audience| audience != DEFAULT_AUDIENCE),
-        arn_predates_us: false,
+        arn_predates_us: adoption.is_some(),
         quotas: account.quotas,
+        adoption,
         placement,
     })
 }
 
-/// Where the role of an object lives.
+/// Where the role of an object lives: a role that is taken over stays where it is.
 pub fn place(from: &Resolution<'_>) -> Result<Placement, Refusal> {
+    let Resolution {
+        spec,
+        namespace,
+        class,
+        account,
+        ..
+    } = from;
+    let Some(arn) = adoptable(class, &namespace.name, spec)? else {
+        return place_own(from);
+    };
+    if *arn.account() != account.id || *arn.partition() != account.partition {
+        return Err(Refusal::new(
+            reasons::ADOPTION_NOT_ALLOWED,
+            format!(
+                "class {:?} lets this object take over {arn}, but reaches account {} of partition {}; ask the platform \
+                 admin to list the role in a class of its account, or write adoptionPolicy: Never",
+                class.name, account.id, account.partition
+            ),
+        ));
+    }
+    Ok(Placement {
+        class: class.name.clone(),
+        role_arn: arn.clone(),
+    })
+}
+
+fn adoption(from: &Resolution<'_>, placement: &Placement) -> Result<Option<Adoption>, Refusal> {
+    let Resolution {
+        spec,
+        namespace,
+        class,
+        ..
+    } = from;
+    let Some(arn) = adoptable(class, &namespace.name, spec)? else {
+        return Ok(None);
+    };
+    let own_place = class.role_names.contains(arn.name().as_str())
+        && place_own(from).is_ok_and(|own| own.role_arn == placement.role_arn);
+    Ok(Some(Adoption {
+        replaces_trust: spec.adoption_policy == Some(AdoptionPolicy::AdoptAndReplaceTrust),
+        may_create: own_place,
+    }))
+}
+
+/// Where a role that is created for an object lives.
+fn place_own(from: &Resolution<'_>) -> Result<Placement, Refusal> {
     let Resolution {
         name,
         spec,
@@ -265,9 +325,14 @@ pub fn place(from: &Resolution<'_>) -> Result<Placement, Refusal> {
 
 fn all_tags(
     class: &ClassRules,
-    own: &BTreeMap<String, String>,
+    spec: &MlServiceRoleSpec,
     owner: &Owner,
 ) -> Result<BTreeMap<String, String>, Refusal> {
+    let own = spec
+        .role
+        .as_ref()
+        .map(|role| role.tags.clone())
+        .unwrap_or_default();
     let invalid = |e: String| Refusal::new(reasons::INVALID_SPEC, format!("role.tags: {e}"));
     for (i, (key, value)) in own.iter().enumerate() {
         if tags::is_reserved(key) {
@@ -288,7 +353,9 @@ fn all_tags(
     let mut all = class.tags.clone();
     all.extend(own.clone());
     all.extend(owner.tags());
-    quotas::check_tags(&all)?;
+    // A role that is taken over carries the name of its record too.
+    let adopts = spec.adoption_policy.unwrap_or_default() != AdoptionPolicy::Never;
+    quotas::check_tags(all.len() + usize::from(adopts))?;
     Ok(all)
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::Placement;
+use super::{FormerState, Placement};
 use crate::api::{
     AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, PREVIOUS_AUDIENCE_ANNOTATION, PREVIOUS_ROLE_ARN_ANNOTATION,
     ROLE_ARN_ANNOTATION,
@@ -17,6 +17,8 @@ use crate::iam::role::NewRole;
 pub enum Step {
     /// Put the finalizer and the placement on the object, in one write.
     AddFinalizer(Placement),
+    /// Keep what a role was before it is taken over.
+    KeepFormerState(Box<FormerState>),
     /// Create the role with trust policy, tags, boundary, description and session duration at once.
     CreateRole(Box<NewRole>),
     /// Set the permissions boundary. There is no step that removes one.
@@ -50,6 +52,8 @@ pub enum Step {
     Attach(PolicyArn),
     /// Detach a managed policy.
     Detach(PolicyArn),
+    /// Take the role out of an instance profile, which stays.
+    LeaveInstanceProfile(String),
     /// Create a ServiceAccount that carries the annotations from its first moment on.
     CreateServiceAccount(ServiceAccountBinding),
     /// Annotate an existing ServiceAccount.
@@ -162,6 +166,7 @@ impl Step {
     pub fn action(&self) -> &'static str {
         match self {
             Step::AddFinalizer(_) => "AddFinalizer",
+            Step::KeepFormerState(_) => "KeepFormerState",
             Step::CreateRole(_) => "CreateRole",
             Step::SetBoundary(_) => "PutRolePermissionsBoundary",
             Step::UpdateTrust { .. } => "UpdateAssumeRolePolicy",
@@ -172,6 +177,7 @@ impl Step {
             Step::DeleteInline(_) => "DeleteRolePolicy",
             Step::Attach(_) => "AttachRolePolicy",
             Step::Detach(_) => "DetachRolePolicy",
+            Step::LeaveInstanceProfile(_) => "RemoveRoleFromInstanceProfile",
             Step::CreateServiceAccount(_) => "CreateServiceAccount",
             Step::BindServiceAccount { .. } => "BindServiceAccount",
             Step::UnbindServiceAccount { .. } => "UnbindServiceAccount",
@@ -189,7 +195,10 @@ impl Step {
             Step::SetBoundary(arn) | Step::Attach(arn) | Step::Detach(arn) => arn.to_string(),
             Step::Tag(tags) => tags.keys().cloned().collect::<Vec<_>>().join(", "),
             Step::Untag(keys) => keys.iter().cloned().collect::<Vec<_>>().join(", "),
-            Step::PutInline { name, .. } | Step::DeleteInline(name) => name.clone(),
+            Step::PutInline { name, .. } | Step::DeleteInline(name) | Step::LeaveInstanceProfile(name) => {
+                name.clone()
+            }
+            Step::KeepFormerState(state) => state.name(),
             Step::CreateServiceAccount(binding) | Step::BindServiceAccount { binding, .. } => {
                 binding.name.clone()
             }
@@ -213,8 +222,10 @@ impl Step {
             | Step::DeleteInline(_)
             | Step::Attach(_)
             | Step::Detach(_)
+            | Step::LeaveInstanceProfile(_)
             | Step::DeleteRole => true,
             Step::AddFinalizer(_)
+            | Step::KeepFormerState(_)
             | Step::CreateServiceAccount(_)
             | Step::BindServiceAccount { .. }
             | Step::UnbindServiceAccount { .. }

@@ -1,10 +1,13 @@
 //! Every decision of the plan, without a server: what an object comes to, whose a role is, which steps are taken in
 //! which order, and what people are told.
 
+mod adoption;
 mod binding;
 mod departure;
 mod drift;
 mod fixtures;
+mod former;
+mod give_back;
 mod knowledge;
 mod observation;
 mod outcome;

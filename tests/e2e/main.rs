@@ -11,12 +11,14 @@
 mod support;
 
 mod admission;
+mod adoption;
 mod attacks;
 mod classes;
 mod cluster_name;
 mod creation;
 mod defaults;
 mod deletion;
+mod deletion_obstacles;
 mod drift;
 mod faults;
 mod foreign;
@@ -67,6 +69,8 @@ fn parallel() -> Vec<Trial> {
         // First what waits longest.
         life::trials(),
         deletion::trials(),
+        deletion_obstacles::trials(),
+        adoption::trials(),
         service_accounts::trials(),
         gitops::trials(),
         drift::trials(),

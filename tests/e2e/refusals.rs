@@ -124,19 +124,15 @@ async fn what_the_class_does_not_allow_is_refused_with_a_remedy() {
 
 async fn what_a_later_release_brings_is_refused_with_a_remedy() {
     let space = Space::new("not-yet").await;
-    let adopt = json!({"adoptionPolicy": "Adopt", "role": {"name": "theirs"}});
     let reason = reasons::NOT_YET_SUPPORTED;
     refused(
         &space,
-        &[
-            (
-                "access",
-                json!({"access": [{"preset": "s3-read"}]}),
-                reason,
-                &["access", "remove"],
-            ),
-            ("adopt", adopt, reason, &["adoptionPolicy", "remove"]),
-        ],
+        &[(
+            "access",
+            json!({"access": [{"preset": "s3-read"}]}),
+            reason,
+            &["access", "remove"],
+        )],
     )
     .await;
 }

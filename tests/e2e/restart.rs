@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use tokio::time::timeout;
 
+use crate::adoption;
 use crate::support::aws::{READ_ONLY, S3_READ_ONLY, statement};
 use crate::support::operator::{SHUTDOWN_GRACE, free_address};
 use crate::support::space::{placed_name, role_arn};
@@ -19,6 +20,7 @@ crate::trials![
     a_crash_after_the_role_was_created_doubles_nothing,
     a_crash_before_the_status_was_written_doubles_nothing,
     a_crash_in_the_middle_of_a_deletion_leaves_nothing,
+    a_crash_while_a_role_is_taken_over_or_given_back_loses_nothing,
     what_happened_meanwhile_is_seen_after_a_start,
     an_annotation_that_somebody_else_wrote_meanwhile_stays,
     a_start_costs_converged_objects_no_write,
@@ -119,6 +121,36 @@ async fn a_crash_in_the_middle_of_a_deletion_leaves_nothing() {
     start().await;
     space.gone("trainer").await;
     assert!(space.bed.aws.snapshot(&name).await.is_none());
+}
+
+async fn a_crash_while_a_role_is_taken_over_or_given_back_loses_nothing() {
+    let space = Space::new("crash-adopt").await;
+    let before = adoption::make(&space, &adoption::their_tags()).await;
+    let class = adoption::consenting(&space, "crash-adopt").await;
+    let hold = |action| {
+        let proxy = &space.bed.proxy;
+        proxy.inject(action, &space.prefix(), Fault::Hold, usize::MAX)
+    };
+    let held = hold("AttachRolePolicy");
+    let spec = adoption::asking(&space, &class, adoption::REPLACE);
+    space.create("trainer", spec).await;
+    held.met(1).await;
+    crash().await;
+    drop(held);
+    start().await;
+    space.ready("trainer").await;
+    let records = adoption::records_of(&space).await;
+    assert_eq!(records.len(), 1, "{records:?}");
+
+    let held = hold("PutRolePolicy");
+    space.delete("trainer").await;
+    held.met(1).await;
+    assert_ne!(adoption::now(&space).await, before);
+    crash().await;
+    drop(held);
+    start().await;
+    space.gone("trainer").await;
+    assert_eq!(adoption::now(&space).await, before);
 }
 
 async fn what_happened_meanwhile_is_seen_after_a_start() {

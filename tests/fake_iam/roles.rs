@@ -65,6 +65,8 @@ async fn every_call_about_a_missing_role_says_so() {
     assert_eq!(code(iam.attach_role_policy(&name, &known).await), no);
     assert_eq!(code(iam.detach_role_policy(&name, &known).await), no);
     assert_eq!(code(iam.role_content(&name).await), no);
+    assert_eq!(code(iam.instance_profiles(&name).await), no);
+    assert_eq!(code(iam.remove_role_from_instance_profile(&name, "i").await), no);
 }
 
 #[tokio::test]
@@ -115,4 +117,19 @@ async fn a_boundary_must_exist() {
     iam.put_role_permissions_boundary(&name, &policy(1))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_role_leaves_an_instance_profile_once() {
+    let (iam, name) = with_trainer().await;
+    iam.with_role_mut("trainer", |role| {
+        role.instance_profiles.extend(["i".into(), "j".into()])
+    });
+    let profiles = iam.instance_profiles(&name).await.unwrap();
+    assert_eq!(profiles, BTreeSet::from(["i".into(), "j".into()]));
+    iam.remove_role_from_instance_profile(&name, "i").await.unwrap();
+    let again = iam.remove_role_from_instance_profile(&name, "i").await;
+    assert_eq!(code(again), "NoSuchEntity");
+    let profiles = iam.instance_profiles(&name).await.unwrap();
+    assert_eq!(profiles, BTreeSet::from(["j".into()]));
 }

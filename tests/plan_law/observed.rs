@@ -174,6 +174,9 @@ fn own_role(dice: &mut Dice, intent: &RoleIntent) -> FakeRole {
         _ => {}
     }
     assert!(inline_size(&role) <= INLINE_QUOTA, "no role can be like this");
+    if dice.one_in(6) {
+        role.instance_profiles.insert("profile".to_owned());
+    }
     match dice.roll(6) {
         0 => {
             role.tags.insert(tags::UID.to_owned(), "uid-before".to_owned());

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use mlservicerole_operator::api::{BOUND_BY_ANNOTATION, MlServiceRole, PLACEMENT_ANNOTATION, ROLE_FINALIZER};
 use mlservicerole_operator::aws::{AwsError, IamApi};
+use mlservicerole_operator::cluster::ClusterApi;
 use mlservicerole_operator::controller::execute::{Hands, run};
 use mlservicerole_operator::controller::record::Record;
 use mlservicerole_operator::guard::Refusal;
 use mlservicerole_operator::iam::arn::RoleArn;
 use mlservicerole_operator::iam::role::{RoleContent, RoleHeader};
 use mlservicerole_operator::plan::{
-    Clock, Depth, Failure, Next, RoleKnowledge, ServiceAccountState, Step, Surroundings, plan, plan_departure,
+    Clock, Depth, Failure, Next, Recalled, RoleKnowledge, ServiceAccountState, Step, Surroundings, plan,
+    plan_departure,
 };
 
 use crate::desired::{self, Desired, NAME, NAMESPACE, UID};
@@ -271,6 +273,19 @@ impl<'a> World<'a> {
                     Ok(read) => knowledge.note_read(read, self.now()),
                     Err(error) => {
                         drive.ended = Ended::Failed(failure(&error));
+                        return drive;
+                    }
+                },
+                Next::Recall(name) => match self.cluster.former_state(&name).await {
+                    Ok(state) => {
+                        knowledge.recalled = Some(Recalled {
+                            name,
+                            state: state.map(Box::new),
+                            as_of: self.now(),
+                        });
+                    }
+                    Err(_) => {
+                        drive.ended = Ended::Waiting(self.now());
                         return drive;
                     }
                 },

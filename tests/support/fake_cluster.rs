@@ -17,8 +17,8 @@ use mlservicerole_operator::api::{
     PLACEMENT_ANNOTATION, PREVIOUS_AUDIENCE_ANNOTATION, PREVIOUS_ROLE_ARN_ANNOTATION, ROLE_ARN_ANNOTATION,
     ROLE_FINALIZER,
 };
-use mlservicerole_operator::cluster::{ClusterApi, ClusterError, ClusterErrorClass, Removal};
-use mlservicerole_operator::plan::{Placement, ServiceAccountBinding, ServiceAccountState};
+use mlservicerole_operator::cluster::{ClusterApi, ClusterError, ClusterErrorClass, Kept, Removal};
+use mlservicerole_operator::plan::{FormerState, Placement, ServiceAccountBinding, ServiceAccountState};
 
 /// Who holds a field: the manager, and whether by apply.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,6 +109,8 @@ enum Fault {
 struct State {
     object: Option<MlServiceRole>,
     service_accounts: BTreeMap<String, FakeServiceAccount>,
+    /// What roles were before they were taken over, by the name of the record.
+    former_states: BTreeMap<String, FormerState>,
     faults: BTreeMap<&'static str, VecDeque<Fault>>,
     calls: Vec<&'static str>,
     next: u64,
@@ -127,6 +129,7 @@ impl FakeCluster {
             state: Arc::new(Mutex::new(State {
                 object: Some(object),
                 service_accounts: BTreeMap::new(),
+                former_states: BTreeMap::new(),
                 faults: BTreeMap::new(),
                 calls: Vec::new(),
                 next: 2,
@@ -141,6 +144,7 @@ impl FakeCluster {
             state: Arc::new(Mutex::new(State {
                 object: state.object.clone(),
                 service_accounts: state.service_accounts.clone(),
+                former_states: state.former_states.clone(),
                 faults: BTreeMap::new(),
                 calls: state.calls.clone(),
                 next: state.next,
@@ -171,6 +175,16 @@ impl FakeCluster {
 
     pub fn service_accounts(&self) -> BTreeMap<String, FakeServiceAccount> {
         self.lock().service_accounts.clone()
+    }
+
+    /// The records of what roles were.
+    pub fn former_states(&self) -> BTreeMap<String, FormerState> {
+        self.lock().former_states.clone()
+    }
+
+    /// Takes a record away behind everybody's back.
+    pub fn forget_former_state(&self, name: &str) {
+        self.lock().former_states.remove(name);
     }
 
     /// The ServiceAccounts as a cache that lags behind nothing has them.
@@ -441,6 +455,19 @@ impl ClusterApi for FakeCluster {
             }
             Ok(())
         })
+    }
+
+    async fn keep_former_state(&self, kept: &FormerState) -> Result<Kept, ClusterError> {
+        self.call("keep_former_state", |state| {
+            let name = kept.name();
+            let place = format!("ConfigMap operator/{name}");
+            let is_new = state.former_states.insert(name, kept.clone()).is_none();
+            Ok(Kept { place, is_new })
+        })
+    }
+
+    async fn former_state(&self, name: &str) -> Result<Option<FormerState>, ClusterError> {
+        self.call("former_state", |state| Ok(state.former_states.get(name).cloned()))
     }
 
     async fn create_service_account(

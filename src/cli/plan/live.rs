@@ -317,6 +317,12 @@ async fn told(
                     .await
                     .map_err(|error| Stop::Unknown(failure::of_aws(&error, role, "").refusal.message))?
             }
+            // Asked for by objects that go, and those aren't planned here.
+            Next::Recall(name) => {
+                return Err(Stop::Unknown(format!(
+                    "the record {name} of a former role is needed"
+                )));
+            }
             Next::Wait { why, .. } => return Err(Stop::Unknown(why.message)),
             Next::Blocked(refusal) => return Err(Stop::Refused(refusal)),
             Next::Do(plan) => {

@@ -43,16 +43,6 @@ fn presets_come_later() {
 }
 
 #[test]
-fn adoption_comes_later() {
-    for policy in ["Adopt", "AdoptAndReplaceTrust"] {
-        refused_object(
-            json!({"adoptionPolicy": policy, "role": {"name": "r"}}),
-            "spec.adoptionPolicy",
-        );
-    }
-}
-
-#[test]
 fn observing_is_supported() {
     check_supported(&object(json!({"mode": "Observe"}))).unwrap();
 }
@@ -61,14 +51,10 @@ fn observing_is_supported() {
 fn all_of_it_is_named_at_once() {
     let spec = object(json!({
         "access": [{"preset": "p"}],
-        "adoptionPolicy": "Adopt",
     }));
     insta::assert_snapshot!(check_supported(&spec).unwrap_err().message.replace("; ", "\n"), @r#"
     spec.access is not supported by this release of the operator
     remove it, and list managedPolicyArns or inlinePolicies instead
-    spec.adoptionPolicy other than Never is not supported by this release of the operator
-    remove it
-    the operator creates a role of its own
     "#);
 }
 
@@ -95,10 +81,6 @@ fn revoking_comes_later() {
 fn lists_that_no_release_reads_yet_are_refused() {
     for (field, value) in [
         ("presets", json!([{"name": "p"}])),
-        (
-            "adopt",
-            json!([{"arn": "arn:aws:iam::111122223333:role/r", "namespaces": ["a"]}]),
-        ),
         ("passRoleArns", json!(["arn:aws:iam::111122223333:role/r"])),
         ("escalatingActions", json!(["iam:PassRole"])),
     ] {

@@ -236,20 +236,24 @@ fn a_role_that_this_object_has_marked_already_is_retained_and_not_foreign() {
 }
 
 #[test]
-fn a_role_with_as_many_tags_as_there_can_be_makes_room_for_the_mark() {
+fn on_a_role_with_as_many_tags_as_there_can_be_the_mark_stands_in_the_place_of_the_uid() {
     let mut full = header(&object());
     let room = 50 - full.tags.len();
     full.tags
         .extend((0..room).map(|i| (format!("full{i}"), String::new())));
-    let plan = steps(then(Retention::Retain, &read(full, None, 100)));
+    let plan = steps(then(Retention::Retain, &read(full.clone(), None, 100)));
+    let shown: Vec<String> = plan.steps().map(show_step).collect();
+    assert_eq!(shown, ["TagRole mlservicerole.io/uid", "RemoveFinalizer"]);
+    let mut marked = read(full, None, 100);
+    for step in plan.steps() {
+        marked.note_done(step, seconds(100));
+    }
+    let plan = steps(then(Retention::Retain, &marked));
     let shown: Vec<String> = plan.steps().map(show_step).collect();
     assert_eq!(
         shown,
-        [
-            "UntagRole mlservicerole.io/uid",
-            "TagRole mlservicerole.io/retained",
-            "RemoveFinalizer"
-        ]
+        ["RemoveFinalizer"],
+        "the mark is known again after a crash"
     );
 }
 
@@ -361,4 +365,34 @@ fn an_unmarked_annotation_goes_with_our_role_and_stays_with_a_foreign_one() {
     }
     let retained = with(&read(header(&object()), None, 130), Retention::Retain);
     assert!(!retained.contains("UnbindServiceAccount"), "{retained}");
+}
+
+#[test]
+fn a_role_is_taken_out_of_the_instance_profiles_that_keep_it() {
+    let mut knowledge = present(100);
+    knowledge.note_obstacles(content(&object()), ["theirs".to_owned()].into());
+    let plan = steps(then(Retention::Delete, &knowledge));
+    insta::assert_snapshot!(show(&plan), @r"
+    DetachRolePolicy arn:aws:iam::aws:policy/AmazonSageMakerReadOnly
+    DeleteRolePolicy p
+    RemoveRoleFromInstanceProfile theirs
+
+    DeleteRole
+
+    RemoveFinalizer
+    ");
+    knowledge.note_done(&Step::LeaveInstanceProfile("theirs".to_owned()), seconds(101));
+    assert_eq!(knowledge.instance_profiles, Some([].into()));
+}
+
+#[test]
+fn a_role_that_is_gone_when_it_is_deleted_is_looked_for_once_more() {
+    // It was read, something was taken off it, and then IAM said that there is none.
+    let mut knowledge = present(100);
+    knowledge.note_done(&Step::DeleteInline("p".to_owned()), seconds(101));
+    knowledge.note_read(None, seconds(102));
+    let now = clock(100, 102);
+    let (why, until) = waits(next(Retention::Delete, &knowledge, &[], &now));
+    assert_eq!((why.reason, why.final_), ("NotYetConsistent", false));
+    assert!(until >= 102 + WINDOW, "{until}");
 }

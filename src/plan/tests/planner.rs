@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::fixtures::*;
-use crate::api::ROLE_ARN_ANNOTATION;
+use crate::api::{BOUND_BY_ANNOTATION, ROLE_ARN_ANNOTATION};
 use crate::iam::role::{RoleContent, RoleHeader};
 use crate::iam::tags;
 use crate::plan::{Depth, Next, Plan, RoleIntent, RoleKnowledge, RoleState, ServiceAccountState, Step, plan};
@@ -229,4 +229,47 @@ fn a_boundary_that_stands_in_the_way_is_read_again_before_it_is_said() {
     bounded.permissions_boundary = Some(BOUNDARY.to_owned());
     let knowledge = read(bounded, Some(content(&intent)), 50);
     expect_read(&next(&intent, &knowledge), Depth::Full);
+}
+
+#[test]
+fn a_service_account_without_an_arn_does_not_wait_for_policies_of_a_role_that_it_may_take() {
+    let intent =
+        intent(json!({"managedPolicyArns": [READ_ONLY], "serviceAccounts": [{"name": "a"}, {"name": "b"}]}));
+    let lacking = |trust: String| {
+        let mut found = content(&intent);
+        found.attached.clear();
+        let header = RoleHeader {
+            trust,
+            ..header(&intent)
+        };
+        read(header, Some(found), 100)
+    };
+    let old_arn = [
+        (ROLE_ARN_ANNOTATION, "arn:aws:iam::111122223333:role/old"),
+        (BOUND_BY_ANNOTATION, "trainer/uid-1"),
+    ];
+    let found = [service_account("a", &[]), service_account("b", &old_arn)];
+    let stages = |knowledge: &RoleKnowledge| {
+        let plan = steps(plan(
+            &intent,
+            true,
+            knowledge,
+            around(&found, &[]),
+            &clock(100, 100),
+        ));
+        plan.stages
+            .iter()
+            .map(|stage| stage.iter().map(show_step).collect::<Vec<_>>())
+            .collect::<Vec<_>>()
+    };
+    let attach = format!("AttachRolePolicy {READ_ONLY}");
+    let (a, b) = ("BindServiceAccount a", "BindServiceAccount b by force");
+    let right = lacking(intent.trust.document().to_json());
+    assert_eq!(stages(&right), [vec![attach.as_str(), a], vec![b]]);
+    // Where nobody may take the role yet, being bound to it would be of no use.
+    let mut nobody = intent.trust.clone();
+    nobody.service_accounts.clear();
+    let closed = stages(&lacking(nobody.document().to_json()));
+    assert_eq!(closed[0], [attach]);
+    assert_eq!(closed[2..], [vec![a], vec![b]]);
 }

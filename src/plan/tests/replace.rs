@@ -378,7 +378,6 @@ fn a_working_arn_is_replaced_last_and_only_beside_a_role_that_was_just_read() {
     ));
     insta::assert_snapshot!(show(&repaired), @r"
     PutRolePolicy p
-
     CreateServiceAccount new
 
     BindServiceAccount trainer by force

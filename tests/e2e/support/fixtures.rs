@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -186,6 +186,7 @@ pub async fn delete_all() -> Result<(), String> {
         let _ = classes.delete(&class, &DeleteParams::default()).await;
     }
     nothing_left(&classes, "classes").await?;
+    delete_records().await?;
     delete_permissions().await
 }
 
@@ -198,6 +199,20 @@ async fn delete_permissions() -> Result<(), String> {
     let deleted = bindings.delete_collection(&delete, &ours).await.map(|_| ());
     let deleted = deleted.and(roles.delete_collection(&delete, &ours).await.map(|_| ()));
     deleted.map_err(|e| format!("failed to delete ClusterRoles: {e}"))
+}
+
+/// The operator keeps what roles were before it took them over.
+async fn delete_records() -> Result<(), String> {
+    let records: Api<ConfigMap> = Api::namespaced(bed().client.clone(), super::operator::NAMESPACE);
+    let all = ListParams::default().labels("mlservicerole.io/former-state=true");
+    let ours = format!("e2e-{}-", bed().run);
+    for record in records.list_metadata(&all).await.map_err(|e| e.to_string())? {
+        let namespace = record.labels().get("mlservicerole.io/namespace");
+        if namespace.is_some_and(|namespace| namespace.starts_with(&ours)) {
+            let _ = records.delete(&record.name_any(), &DeleteParams::default()).await;
+        }
+    }
+    Ok(())
 }
 
 async fn names<K>(api: &Api<K>) -> Result<Vec<String>, String>

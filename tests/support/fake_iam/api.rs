@@ -184,6 +184,30 @@ impl IamApi for FakeIam {
         })
     }
 
+    async fn instance_profiles(&self, name: &RoleName) -> Result<BTreeSet<String>, AwsError> {
+        const OPERATION: &str = "ListInstanceProfilesForRole";
+        self.call(OPERATION, name.as_str(), |state| {
+            Ok(state.read_role(OPERATION, name)?.instance_profiles)
+        })
+    }
+
+    async fn remove_role_from_instance_profile(
+        &self,
+        name: &RoleName,
+        profile: &str,
+    ) -> Result<(), AwsError> {
+        const OPERATION: &str = "RemoveRoleFromInstanceProfile";
+        self.call(OPERATION, name.as_str(), |state| {
+            // Without a role in it a profile isn't kept here: nobody asks for it.
+            let role = state.modifiable_role(OPERATION, name)?;
+            if role.instance_profiles.remove(profile) {
+                return Ok(());
+            }
+            let message = format!("Instance Profile {profile} cannot be found.");
+            Err(iam_error(OPERATION, "NoSuchEntity", &message))
+        })
+    }
+
     async fn open_id_connect_provider_audiences(
         &self,
         provider: &OidcProviderArn,

@@ -1,0 +1,108 @@
+//! Which roles that are there already may be taken over. The admin writes each by its ARN, with the namespaces that
+//! may do it; the object has to ask for it too.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::class::is_pattern;
+use super::{ClassRules, Refusal};
+use crate::api::MlServiceRoleSpec;
+use crate::api::class::AllowedAdoption;
+use crate::api::condition::reasons;
+use crate::api::role::AdoptionPolicy;
+use crate::iam::arn::{AccountId, RoleArn};
+
+/// Paths of roles that are AWS's own: service-linked roles, and those of IAM Identity Center (IAM user guide, "IAM
+/// identifiers" and "Using service-linked roles").
+const PATHS_OF_AWS: [&str; 2] = ["/aws-service-role/", "/aws-reserved/"];
+
+/// Reads `allow.adopt`, or says what is wrong with it. Patterns are refused elsewhere.
+pub(super) fn understand(
+    written: &[AllowedAdoption],
+    account: Option<&AccountId>,
+) -> Result<BTreeMap<RoleArn, BTreeSet<String>>, Vec<String>> {
+    let mut understood: BTreeMap<RoleArn, BTreeSet<String>> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for AllowedAdoption { arn, namespaces } in written.iter().filter(|role| !is_pattern(&role.arn)) {
+        let role: RoleArn = match arn.parse() {
+            Ok(role) => role,
+            Err(e) => {
+                wrong.push(format!("{e}"));
+                continue;
+            }
+        };
+        if PATHS_OF_AWS
+            .iter()
+            .any(|path| role.path().as_str().starts_with(path))
+        {
+            wrong.push(format!(
+                "{arn} is a role of AWS's own, which nobody else may change; remove it"
+            ));
+        }
+        if let Some(account) = account.filter(|account| *account != role.account()) {
+            wrong.push(format!(
+                "{arn} isn't a role of aws.accountId {account}; remove it, or list it in a class of its account"
+            ));
+        }
+        if let Some(other) = understood
+            .keys()
+            .find(|other| other.name().same_in_iam(role.name()))
+        {
+            wrong.push(format!(
+                "{arn} and {other} have the same name, of which there is one in an account, whatever the path and case; \
+                 leave the one that is meant"
+            ));
+        }
+        understood.insert(role, namespaces.iter().cloned().collect());
+    }
+    if wrong.is_empty() {
+        Ok(understood)
+    } else {
+        Err(wrong)
+    }
+}
+
+/// The role that an object asks to take over, if the class lets its namespace do that; none where it asks for
+/// nothing of the kind. Whether the role is in the account that the class reaches isn't known here.
+///
+/// # Errors
+///
+/// The object asks for a role that the class doesn't let its namespace take over.
+pub fn adoptable<'a>(
+    rules: &'a ClassRules,
+    namespace: &str,
+    spec: &MlServiceRoleSpec,
+) -> Result<Option<&'a RoleArn>, Refusal> {
+    let asked = spec.adoption_policy.unwrap_or_default() != AdoptionPolicy::Never;
+    let name = spec.role.as_ref().and_then(|role| role.name.as_deref());
+    let allowed = name.and_then(|name| {
+        rules
+            .adopt
+            .iter()
+            .find(|(arn, namespaces)| arn.name().as_str() == name && namespaces.contains(namespace))
+            .map(|(arn, _)| arn)
+    });
+    let class = &rules.name;
+    match (asked, allowed, name) {
+        (false, Some(_), Some(name)) if !rules.role_names.contains(name) => Err(Refusal::new(
+            reasons::ADOPTION_NOT_ALLOWED,
+            format!(
+                "class {class:?} lets this namespace take the role {name:?} over (allow.adopt), but this object's \
+                 adoptionPolicy is Never: write adoptionPolicy: Adopt, or delete this object"
+            ),
+        )),
+        (false, ..) => Ok(None),
+        (true, Some(arn), _) => Ok(Some(arn)),
+        (true, None, Some(name)) => Err(Refusal::new(
+            reasons::ADOPTION_NOT_ALLOWED,
+            format!(
+                "class {class:?} doesn't let namespace {namespace:?} take over a role named {name:?}; write \
+                 adoptionPolicy: Never to have a role of your own, or ask the platform admin to add the role's ARN to \
+                 allow.adopt with this namespace"
+            ),
+        )),
+        (true, None, None) => Err(Refusal::new(
+            reasons::INVALID_SPEC,
+            "adoptionPolicy needs role.name: write the exact name of the role to take over",
+        )),
+    }
+}
