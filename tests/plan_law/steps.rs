@@ -197,7 +197,8 @@ fn account(
         before.annotation(PREVIOUS_ROLE_ARN_ANNOTATION) == Some(&arn)
             && without.annotations == after.annotations
     };
-    if !(replaced && remembered) && !only_a_record_of_ours_went {
+    let in_order = replaced && remembered;
+    if !in_order && !only_a_record_of_ours_went {
         found.push(format!("ServiceAccount {name}, which isn't ours, was changed"));
     }
 }

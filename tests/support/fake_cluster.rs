@@ -14,11 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mlservicerole_operator::api::{
     AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, FIELD_MANAGER, MlServiceRole,
-    PLACEMENT_ANNOTATION, PREVIOUS_AUDIENCE_ANNOTATION, PREVIOUS_ROLE_ARN_ANNOTATION, ROLE_ARN_ANNOTATION,
-    ROLE_FINALIZER,
+    PREVIOUS_AUDIENCE_ANNOTATION, PREVIOUS_ROLE_ARN_ANNOTATION, ROLE_ARN_ANNOTATION,
 };
-use mlservicerole_operator::cluster::{ClusterApi, ClusterError, ClusterErrorClass, Kept, Removal};
-use mlservicerole_operator::plan::{FormerState, Placement, ServiceAccountBinding, ServiceAccountState};
+use mlservicerole_operator::cluster::{ClusterError, ClusterErrorClass, Removal};
+use mlservicerole_operator::plan::{FormerState, ServiceAccountBinding, ServiceAccountState};
+
+#[path = "fake_cluster/api.rs"]
+mod api;
 
 /// Who holds a field: the manager, and whether by apply.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -422,97 +424,5 @@ impl State {
         let why = format!("{} and {} secrets", others.join(", "), account.secrets);
         let state = self.take_away(name, uid, annotations, restored)?;
         Ok(Removal::Kept { state, why })
-    }
-}
-
-#[async_trait::async_trait]
-impl ClusterApi for FakeCluster {
-    async fn add_finalizer(
-        &self,
-        object: &MlServiceRole,
-        placement: &Placement,
-    ) -> Result<MlServiceRole, ClusterError> {
-        self.call("add_finalizer", |state| {
-            let version = state.version();
-            let found = state.current(object)?;
-            let finalizers = found.metadata.finalizers.get_or_insert_default();
-            if !finalizers.iter().any(|finalizer| finalizer == ROLE_FINALIZER) {
-                finalizers.push(ROLE_FINALIZER.to_owned());
-            }
-            let annotations = found.metadata.annotations.get_or_insert_default();
-            annotations.insert(PLACEMENT_ANNOTATION.to_owned(), placement.to_annotation());
-            found.metadata.resource_version = Some(version.to_string());
-            Ok(found.clone())
-        })
-    }
-
-    async fn remove_finalizer(&self, object: &MlServiceRole) -> Result<(), ClusterError> {
-        self.call("remove_finalizer", |state| {
-            match state.current(object) {
-                Ok(_) => state.object = None,
-                Err(error) if error.is_gone() => {}
-                Err(error) => return Err(error),
-            }
-            Ok(())
-        })
-    }
-
-    async fn keep_former_state(&self, kept: &FormerState) -> Result<Kept, ClusterError> {
-        self.call("keep_former_state", |state| {
-            let name = kept.name();
-            let place = format!("ConfigMap operator/{name}");
-            let is_new = state.former_states.insert(name, kept.clone()).is_none();
-            Ok(Kept { place, is_new })
-        })
-    }
-
-    async fn former_state(&self, name: &str) -> Result<Option<FormerState>, ClusterError> {
-        self.call("former_state", |state| Ok(state.former_states.get(name).cloned()))
-    }
-
-    async fn create_service_account(
-        &self,
-        _namespace: &str,
-        binding: &ServiceAccountBinding,
-    ) -> Result<ServiceAccountState, ClusterError> {
-        self.call("create_service_account", |state| state.create(binding))
-    }
-
-    async fn bind_service_account(
-        &self,
-        _namespace: &str,
-        binding: &ServiceAccountBinding,
-        uid: &str,
-        force_at: Option<&str>,
-    ) -> Result<ServiceAccountState, ClusterError> {
-        self.call("bind_service_account", |state| {
-            state.apply(binding, uid, force_at)
-        })
-    }
-
-    async fn unbind_service_account(
-        &self,
-        _namespace: &str,
-        name: &str,
-        uid: &str,
-        annotations: &BTreeMap<String, String>,
-        restored: &BTreeMap<String, String>,
-    ) -> Result<ServiceAccountState, ClusterError> {
-        self.call("unbind_service_account", |state| {
-            state.take_away(name, uid, annotations, restored)
-        })
-    }
-
-    async fn delete_service_account(
-        &self,
-        _namespace: &str,
-        name: &str,
-        uid: &str,
-        annotations: &BTreeMap<String, String>,
-        restored: &BTreeMap<String, String>,
-    ) -> Result<Removal, ClusterError> {
-        self.call("delete_service_account", |state| {
-            state.delete(name, uid, annotations, restored)
-        })
     }
 }
