@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::difference::{content, properties};
 use super::knowledge::{Clock, RoleKnowledge};
 use super::ownership::Ownership;
-use super::planner::{Depth, Next, Plan, boundary, once_read, taken_over};
+use super::planner::{Depth, Next, Plan, boundary, not_yet_certain, once_read, taken_over};
 use super::{FormerState, RoleIntent, Step};
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
@@ -109,6 +109,11 @@ pub(super) fn bring_into_line(
         Some(Takeover::OfStranger) => {
             if !knowledge.is_fresh(clock) {
                 return Next::Read(Depth::Full);
+            }
+            // It may be ours already and not show it, while it holds what we put there: that would be kept as what it
+            // was, in place of the record that there is.
+            if let Some(wait) = not_yet_certain(knowledge, intent.arn().name(), clock) {
+                return wait;
             }
             let former = FormerState::of(&intent.owner, header, held);
             tagged = intent.owner.tags();

@@ -100,6 +100,13 @@ impl RoleKnowledge {
             .is_some_and(|written| clock.now.saturating_sub(written) < clock.consistency_window)
     }
 
+    /// When the role can be read for certain, where what is known of it may be older than a write of ours, or than one of
+    /// the process before this one, which may have written until this one began.
+    pub fn certain_at(&self, clock: &Clock) -> Option<Duration> {
+        let certain = self.last_sign().unwrap_or_default() + clock.consistency_window;
+        (self.as_of < certain).then_some(certain)
+    }
+
     /// Whether the last read came after the last write of ours, so that what is known of the role was seen and is no
     /// mere belief.
     pub fn is_seen(&self) -> bool {

@@ -17,6 +17,7 @@ use super::{RoleIntent, Step};
 use crate::api::ROLE_ARN_ANNOTATION;
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
+use crate::iam::name::RoleName;
 use crate::iam::role::{RoleContent, RoleHeader};
 use crate::iam::trust::TrustTransition;
 
@@ -355,6 +356,22 @@ fn not_yet_readable(intent: &RoleIntent, knowledge: &RoleKnowledge, clock: &Cloc
             ),
         ),
         until: clock.now + clock.consistency_window / 4,
+        disputed: false,
+    })
+}
+
+/// What is known of a role and may be older than our own last write, where nothing would show the error later.
+pub(super) fn not_yet_certain(knowledge: &RoleKnowledge, name: &RoleName, clock: &Clock) -> Option<Next> {
+    let certain = knowledge.certain_at(clock)?;
+    Some(Next::Wait {
+        why: Refusal::passing(
+            reasons::NOT_YET_CONSISTENT,
+            format!(
+                "IAM may not show yet what the operator wrote to role {name} a moment ago or before its last start; it is \
+                 read again"
+            ),
+        ),
+        until: certain.min(clock.now + clock.consistency_window / 4),
         disputed: false,
     })
 }

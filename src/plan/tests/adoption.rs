@@ -8,6 +8,8 @@ use crate::iam::role::{RoleContent, RoleHeader};
 use crate::iam::tags;
 use crate::plan::{Depth, FormerState, Next, Plan, RoleIntent, RoleKnowledge, Step, plan};
 
+mod stale;
+
 const NAME: &str = "their-role";
 const ELSEWHERE: &str = "arn:aws:iam::111122223333:role/theirs/their-role";
 /// Where a new role of this name would be.
@@ -347,7 +349,9 @@ fn a_retained_role_is_taken_back_and_its_mark_goes_at_once() {
     let kept = |plan: &Plan| plan.steps().next().unwrap().clone();
     let mut cut = knowledge.clone();
     cut.note_done(plan.steps().nth(1).unwrap(), seconds(100));
-    assert_eq!(kept(&steps(next(&intent, &cut))), kept(&plan));
+    let later = 100 + WINDOW;
+    seen(&mut cut, later);
+    assert_eq!(kept(&steps(next_at(&intent, &cut, later, later))), kept(&plan));
 }
 
 #[test]
