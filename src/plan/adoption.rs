@@ -58,6 +58,29 @@ pub(super) fn is_claimable(intent: &RoleIntent, header: &RoleHeader, judged: &Ow
     intent.adoption.is_some() && header.arn == *intent.arn() && !lost && (retained || !marked)
 }
 
+/// Why a role that was to be taken over is left alone: it is what the object's people want to have, so that they aren't
+/// told to have it removed.
+pub(super) fn left_alone(intent: &RoleIntent, header: &RoleHeader, refusal: Refusal) -> Refusal {
+    if intent.adoption.is_none() || refusal.reason != reasons::ROLE_CONFLICT {
+        return refusal;
+    }
+    let (arn, name) = (intent.arn(), intent.arn().name());
+    let message = if header.arn == *arn {
+        format!(
+            "role {arn} is to be taken over, but is another MlServiceRole's, of this cluster or another one, by its \
+             mlservicerole.io/ tags; it is left alone until that object has left it behind (deletionPolicy: Retain) or \
+             those tags are removed"
+        )
+    } else {
+        format!(
+            "class {:?} lets this object take over {arn}, but the role named {name} has another ARN, and is left alone; \
+             ask the platform admin to correct allow.adopt of the class (path, upper and lower case)",
+            intent.placement.class
+        )
+    };
+    Refusal::new(reasons::ROLE_CONFLICT, message)
+}
+
 /// Whether a role was there before it came to this operator.
 pub(super) fn is_adopted(header: &RoleHeader) -> bool {
     tags::get(&header.tags, tags::ADOPTED).is_some()

@@ -162,7 +162,10 @@ pub fn plan(
                 Ownership::Foreign(_) if adoption::is_claimable(intent, header, &judged) => {
                     Some(Takeover::OfStranger)
                 }
-                Ownership::Foreign(refusal) => return confirm(refusal, knowledge, clock),
+                Ownership::Foreign(refusal) => {
+                    let refusal = adoption::left_alone(intent, header, refusal);
+                    return confirm(refusal, knowledge, clock);
+                }
             };
             if intent.permissions_boundary.is_none() && header.permissions_boundary.is_some() {
                 return fresh_or(knowledge, clock, || Next::Blocked(boundary_removal(intent)));
