@@ -183,7 +183,8 @@ pub async fn drive(
                 drive.released |= run.released;
                 if let Some(failure) = run.failure.or(run.outdated.clone()) {
                     drive.outdated = run.outdated.as_ref() == Some(&failure);
-                    drive.outcome = Outcome::Failed(failure);
+                    let knowledge = record.knowledge(arn.name());
+                    drive.outcome = Outcome::Failed(knowledge.told(failure, &context.clock(started)));
                     return drive;
                 }
                 if drive.released {

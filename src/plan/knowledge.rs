@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::adoption::is_adopted;
-use super::{FormerState, Retention, Step};
+use super::{Failure, FormerState, Retention, Step};
+use crate::api::condition::reasons;
+use crate::guard::Refusal;
 use crate::iam::role::{RoleContent, RoleHeader};
 
 /// Times are durations since the process started, on a clock that never goes back.
@@ -105,6 +107,24 @@ impl RoleKnowledge {
     pub fn certain_at(&self, clock: &Clock) -> Option<Duration> {
         let certain = self.last_sign().unwrap_or_default() + clock.consistency_window;
         (self.as_of < certain).then_some(certain)
+    }
+
+    /// A failure as it is told. The operator's own IAM policy may go by the role's tags, and IAM knows these a little
+    /// later than the role itself: a denial soon after a write of ours passes by itself.
+    pub fn told(&self, failure: Failure, clock: &Clock) -> Failure {
+        let denied = failure.refusal.reason == reasons::ACCESS_DENIED && failure.service_account.is_none();
+        if !denied || !self.may_be_stale(clock) {
+            return failure;
+        }
+        let refusal = Refusal::passing(
+            reasons::NOT_YET_CONSISTENT,
+            format!(
+                "{}; the role was written to a moment ago and IAM may not know its tags yet, by which that policy may go: it \
+                 is tried again",
+                failure.refusal.message
+            ),
+        );
+        Failure { refusal, ..failure }
     }
 
     /// Whether the last read came after the last write of ours, so that what is known of the role was seen and is no

@@ -10,7 +10,7 @@ use crate::support::{Space, bed};
 crate::trials![another_cluster_name_moves_no_role_and_deletions_still_clean_up];
 
 async fn another_cluster_name_moves_no_role_and_deletions_still_clean_up() {
-    let space = Space::new("renamed").await;
+    let space = Space::new("renamed-cluster").await;
     for name in ["stays", "goes"] {
         space.create(name, json!({})).await;
         space.ready(name).await;

@@ -124,7 +124,7 @@ async fn a_role_that_goes_while_it_is_deleted_keeps_nobody() {
 }
 
 async fn a_foreign_role_that_took_the_name_is_left_alone() {
-    let space = Space::new("replaced").await;
+    let space = Space::new("taken-name").await;
     let name = with_role(&space, None).await;
     space.bed.declare(&name);
     let held = space
@@ -148,7 +148,7 @@ async fn a_foreign_role_that_took_the_name_is_left_alone() {
 }
 
 async fn lost_credentials_keep_the_object_and_say_so() {
-    let space = Space::new("lost").await;
+    let space = Space::new("lost-keys").await;
     let class = Class::like_base("lost", json!({})).await;
     let name = with_role(&space, Some(&class)).await;
     // STS doesn't report this account.

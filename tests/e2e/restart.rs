@@ -150,7 +150,7 @@ async fn a_crash_while_a_role_is_taken_over_or_given_back_loses_nothing() {
     drop(held);
     start().await;
     space.gone("trainer").await;
-    assert_eq!(adoption::now(&space).await, before);
+    assert_eq!(adoption::left(&space).await, before);
 }
 
 async fn what_happened_meanwhile_is_seen_after_a_start() {

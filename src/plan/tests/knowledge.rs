@@ -3,8 +3,10 @@
 use serde_json::json;
 
 use super::fixtures::*;
+use crate::api::condition::reasons;
+use crate::guard::Refusal;
 use crate::iam::role::RoleContent;
-use crate::plan::{RoleKnowledge, RoleState, ServiceAccountBinding, Step};
+use crate::plan::{Failure, RoleKnowledge, RoleState, ServiceAccountBinding, Step};
 
 fn known() -> RoleKnowledge {
     let intent = intent(json!({
@@ -206,4 +208,26 @@ fn a_write_to_a_role_that_is_not_known_leaves_it_unknown() {
     knowledge.note_done(&Step::Attach(policy(S3_READ)), seconds(20));
     assert_eq!(knowledge.state, RoleState::Unknown);
     assert_eq!(knowledge.last_write, Some(seconds(20)));
+}
+
+#[test]
+fn a_denial_soon_after_a_write_of_ours_passes_and_a_later_one_is_final() {
+    let failure = |reason, service_account: Option<&str>| Failure {
+        refusal: Refusal::new(reason, "AWS denies it"),
+        service_account: service_account.map(str::to_owned),
+    };
+    let mut knowledge = known();
+    let denied = failure(reasons::ACCESS_DENIED, None);
+    assert_eq!(knowledge.told(denied.clone(), &clock(100, 100)), denied);
+    knowledge.note_done(&Step::Attach(policy(S3_READ)), seconds(100));
+    let soon = knowledge.told(denied.clone(), &clock(100, 129)).refusal;
+    assert_eq!((soon.reason, soon.final_), (reasons::NOT_YET_CONSISTENT, false));
+    assert!(soon.message.starts_with("AWS denies it; "), "{}", soon.message);
+    assert_eq!(knowledge.told(denied.clone(), &clock(100, 130)), denied);
+    for other in [
+        failure(reasons::REFUSED_BY_AWS, None),
+        failure(reasons::ACCESS_DENIED, Some("trainer")),
+    ] {
+        assert_eq!(knowledge.told(other.clone(), &clock(100, 101)), other);
+    }
 }
