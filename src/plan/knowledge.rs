@@ -204,7 +204,14 @@ impl RoleKnowledge {
         self.was_ours = true;
     }
 
-    /// Notes a step of our own that was carried out, or that proved to be done already.
+    /// Notes that a step of our own proved to be done already: no write, so that nothing is waited for after it.
+    pub fn note_already_so(&mut self, step: &Step, now: Duration) {
+        let last_write = self.last_write;
+        self.note_done(step, now);
+        self.last_write = last_write;
+    }
+
+    /// Notes a step of our own that was carried out.
     pub fn note_done(&mut self, step: &Step, now: Duration) {
         if !step.writes_role() {
             return;
