@@ -51,6 +51,8 @@ pub struct RoleKnowledge {
     pub last_write: Option<Duration>,
     /// When the last read was, and when the write of ours before it.
     pub read_after_write: Option<(Duration, Duration)>,
+    /// When we last set tags of it, with its creation or later.
+    pub tagged: Option<Duration>,
     /// When IAM said that the name is taken, while no read has shown the role.
     pub exists_since: Option<Duration>,
     /// When we last didn't learn whether a write was carried out.
@@ -110,17 +112,18 @@ impl RoleKnowledge {
     }
 
     /// A failure as it is told. The operator's own IAM policy may go by the role's tags, and IAM knows these a little
-    /// later than the role itself: a denial soon after a write of ours passes by itself.
+    /// later than the role itself: a denial soon after they were set passes by itself.
     pub fn told(&self, failure: Failure, clock: &Clock) -> Failure {
         let denied = failure.refusal.reason == reasons::ACCESS_DENIED && failure.service_account.is_none();
-        if !denied || !self.may_be_stale(clock) {
+        let soon = |tagged| clock.now.saturating_sub(tagged) < clock.consistency_window;
+        if !denied || !self.tagged.is_some_and(soon) {
             return failure;
         }
         let refusal = Refusal::passing(
             reasons::NOT_YET_CONSISTENT,
             format!(
-                "{}; the role was written to a moment ago and IAM may not know its tags yet, by which that policy may go: it \
-                 is tried again",
+                "{}; the role was tagged a moment ago and IAM may not know that yet, while that policy may go by tags: it is \
+                 tried again",
                 failure.refusal.message
             ),
         );
@@ -198,6 +201,7 @@ impl RoleKnowledge {
     /// Notes a creation with IAM's answer.
     pub fn note_created(&mut self, header: RoleHeader, now: Duration) {
         self.note_read(Some((header, Some(RoleContent::default()))), now);
+        self.tagged = Some(now);
         self.last_write = Some(now);
         self.read_after_write = None;
         self.disputed_since = None;
@@ -215,6 +219,9 @@ impl RoleKnowledge {
     pub fn note_done(&mut self, step: &Step, now: Duration) {
         if !step.writes_role() {
             return;
+        }
+        if matches!(step, Step::Tag(_)) {
+            self.tagged = Some(now);
         }
         self.last_write = Some(now);
         self.as_of = now;

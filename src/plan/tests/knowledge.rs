@@ -211,7 +211,7 @@ fn a_write_to_a_role_that_is_not_known_leaves_it_unknown() {
 }
 
 #[test]
-fn a_denial_soon_after_a_write_of_ours_passes_and_a_later_one_is_final() {
+fn a_denial_soon_after_the_role_was_tagged_passes_and_a_later_one_is_final() {
     let failure = |reason, service_account: Option<&str>| Failure {
         refusal: Refusal::new(reason, "AWS denies it"),
         service_account: service_account.map(str::to_owned),
@@ -220,6 +220,8 @@ fn a_denial_soon_after_a_write_of_ours_passes_and_a_later_one_is_final() {
     let denied = failure(reasons::ACCESS_DENIED, None);
     assert_eq!(knowledge.told(denied.clone(), &clock(100, 100)), denied);
     knowledge.note_done(&Step::Attach(policy(S3_READ)), seconds(100));
+    assert_eq!(knowledge.told(denied.clone(), &clock(100, 100)), denied);
+    knowledge.note_done(&Step::Tag(labels(&[])), seconds(100));
     let soon = knowledge.told(denied.clone(), &clock(100, 129)).refusal;
     assert_eq!((soon.reason, soon.final_), (reasons::NOT_YET_CONSISTENT, false));
     assert!(soon.message.starts_with("AWS denies it; "), "{}", soon.message);
