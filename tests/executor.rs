@@ -117,3 +117,18 @@ async fn a_denied_creation_asks_for_no_role() {
     assert_eq!(run.failure.unwrap().refusal.reason, "AccessDenied");
     assert_eq!(role.iam.operations(), ["CreateRole"]);
 }
+
+#[tokio::test]
+async fn what_was_gone_already_counts_as_no_write_of_ours() {
+    let mut role = remembered(false).await;
+    role.iam.fail_always(
+        "DeleteRole",
+        iam_error("DeleteRole", "AccessDenied", "not authorized"),
+    );
+    let detach = Step::Detach(KNOWN_POLICIES[0].parse().unwrap());
+    let run = role.denied(detach, "DeleteRole").await;
+    assert_eq!((run.failure, run.done), (None, vec![]));
+    assert_eq!(role.iam.operations(), ["DetachRolePolicy"]);
+    // Else a denial after it would pass for one that comes soon after a write, and would never be told.
+    assert_eq!(role.record.knowledge(&role.name).last_write, None);
+}

@@ -7,6 +7,7 @@ mod live;
 mod report;
 mod text;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -77,15 +78,14 @@ pub fn run(args: &PlanArgs) -> ExitCode {
             return ExitCode::from(UNUSABLE);
         }
     };
-    match args.output {
-        Format::Text => print!("{}", text::render(&report)),
-        Format::Json => match serde_json::to_string_pretty(&report) {
-            Ok(json) => println!("{json}"),
-            Err(error) => {
-                eprintln!("error: failed to print the plan: {error}");
-                return ExitCode::from(UNUSABLE);
-            }
-        },
+    let rendered = match args.output {
+        Format::Text => Ok(text::render(&report)),
+        Format::Json => serde_json::to_string_pretty(&report).map(|json| json + "\n"),
+    };
+    let printed = rendered.map_err(Into::into).and_then(|text| print_all(&text));
+    if let Err(error) = printed {
+        eprintln!("error: failed to print the plan: {error}");
+        return ExitCode::from(UNUSABLE);
     }
     ExitCode::from(if report.is_unknown() {
         UNUSABLE
@@ -94,6 +94,15 @@ pub fn run(args: &PlanArgs) -> ExitCode {
     } else {
         NOTHING_REFUSED
     })
+}
+
+/// Whoever reads may have enough before the end, as `head` has.
+fn print_all(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn plan(args: &PlanArgs) -> Result<PlanReport, Vec<String>> {

@@ -273,7 +273,7 @@ async fn on_role(
             StepResult::Surprise
         }
         Err(error) if error.is_no_such_entity() && takes_away(step) => {
-            knowledge.note_done(step, now());
+            knowledge.note_already_so(step, now());
             StepResult::AlreadySo
         }
         Err(error) if error.is_no_such_entity() || error.is_access_denied() => {

@@ -10,6 +10,7 @@ use crate::api::condition::reasons;
 use crate::aws::{AwsError, ErrorClass, SessionError};
 use crate::cluster::{ClusterError, ClusterErrorClass};
 use crate::guard::Refusal;
+use crate::iam::arn::RoleArn;
 use crate::iam::name::RoleName;
 use crate::plan::{Failure, Step};
 
@@ -126,6 +127,9 @@ pub fn of_cluster(error: &ClusterError, step: &Step) -> Failure {
         }
         _ => None,
     };
+    if let Step::KeepFormerState(state) = step {
+        return of_keeping(error, &state.role_arn);
+    }
     let (action, target) = (step.action(), step.target());
     let message = format!("{action} {target:?}: {}", error.message);
     let refusal = match error.class {
@@ -144,6 +148,24 @@ pub fn of_cluster(error: &ClusterError, step: &Step) -> Failure {
     Failure {
         refusal,
         service_account,
+    }
+}
+
+/// What a role was can't be kept, so that it isn't taken over.
+fn of_keeping(error: &ClusterError, role: &RoleArn) -> Failure {
+    let message = format!(
+        "what role {role} is before it is taken over can't be kept ({}), so nothing was changed on it; it is tried again; \
+         if this lasts, ask the platform admin to let the operator create ConfigMaps in its own namespace, and to check \
+         that this is the one that POD_NAMESPACE names",
+        error.message
+    );
+    let refusal = match error.class {
+        ClusterErrorClass::Invalid => Refusal::new(reasons::KUBERNETES_API_ERROR, message),
+        _ => Refusal::passing(reasons::KUBERNETES_API_ERROR, message),
+    };
+    Failure {
+        refusal,
+        service_account: None,
     }
 }
 

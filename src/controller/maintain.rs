@@ -247,13 +247,7 @@ fn usable_class(
         }
     };
     if class.metadata.deletion_timestamp.is_some() {
-        return Err(Outcome::Refused(Refusal::new(
-            reasons::CLASS_TERMINATING,
-            format!(
-                "class {name:?} is being deleted and serves only deletions; delete this object, and create it again with \
-                 another className"
-            ),
-        )));
+        return Err(Outcome::Refused(Refusal::class_terminating(name)));
     }
     let not_accepted = |refusal: Refusal| Outcome::Refused(Refusal::class_not_accepted(&refusal));
     let rules = guard::understand(name, &class.spec).map_err(not_accepted)?;

@@ -19,6 +19,7 @@ const PATHS_OF_AWS: [&str; 2] = ["/aws-service-role/", "/aws-reserved/"];
 pub(super) fn understand(
     written: &[AllowedAdoption],
     account: Option<&AccountId>,
+    assumed: Option<&str>,
 ) -> Result<BTreeMap<RoleArn, BTreeSet<String>>, Vec<String>> {
     let mut understood: BTreeMap<RoleArn, BTreeSet<String>> = BTreeMap::new();
     let mut wrong = Vec::new();
@@ -43,6 +44,12 @@ pub(super) fn understand(
                 "{arn} isn't a role of aws.accountId {account}; remove it, or list it in a class of its account"
             ));
         }
+        if assumed.is_some_and(|own| is_same_role(&role, own)) {
+            wrong.push(format!(
+                "{arn} is the role through which the operator reaches the account (aws.assumeRole): with another trust \
+                 policy and other policies it would lock itself out; remove it"
+            ));
+        }
         if let Some(other) = understood
             .keys()
             .find(|other| other.name().same_in_iam(role.name()))
@@ -59,6 +66,12 @@ pub(super) fn understand(
     } else {
         Err(wrong)
     }
+}
+
+/// Whether an ARN, whatever its path and case, is that of a role.
+fn is_same_role(role: &RoleArn, arn: &str) -> bool {
+    arn.parse::<RoleArn>()
+        .is_ok_and(|other| role.account() == other.account() && role.name().same_in_iam(other.name()))
 }
 
 /// The role that an object asks to take over, if the class lets its namespace do that; none where it asks for

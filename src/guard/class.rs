@@ -143,7 +143,11 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
         .filter(|arn| !is_pattern(arn))
         .filter_map(|arn| wrong.parse::<PolicyArn>("allow.managedPolicyArns", arn))
         .collect();
-    let adoptions = adopt::understand(&spec.allow.adopt, account.as_ref());
+    let adoptions = adopt::understand(
+        &spec.allow.adopt,
+        account.as_ref(),
+        aws.assume_role.as_ref().map(|role| role.arn.as_str()),
+    );
     for mistake in adoptions.as_ref().err().into_iter().flatten() {
         wrong.note("allow.adopt", mistake);
     }

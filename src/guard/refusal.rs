@@ -43,6 +43,17 @@ impl Refusal {
         )
     }
 
+    /// The class that an object names is being deleted.
+    pub fn class_terminating(name: &str) -> Self {
+        Self::new(
+            reasons::CLASS_TERMINATING,
+            format!(
+                "class {name:?} is being deleted and serves only deletions; delete this object, and create it again with \
+                 another className"
+            ),
+        )
+    }
+
     /// The class that an object names serves nobody, for this reason.
     pub fn class_not_accepted(why: &Refusal) -> Self {
         Self::new(

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::difference::{content, properties};
 use super::knowledge::{Clock, RoleKnowledge};
 use super::ownership::Ownership;
-use super::planner::{Depth, Next, Plan, boundary, once_read, taken_over};
+use super::planner::{Depth, Next, Plan, boundary, not_yet_certain, once_read, taken_over};
 use super::{FormerState, RoleIntent, Step};
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
@@ -56,6 +56,29 @@ pub(super) fn is_claimable(intent: &RoleIntent, header: &RoleHeader, judged: &Ow
     let retained = tags::is_retained(&header.tags);
     let marked = header.tags.keys().any(|key| tags::is_mark(key));
     intent.adoption.is_some() && header.arn == *intent.arn() && !lost && (retained || !marked)
+}
+
+/// Why a role that was to be taken over is left alone: it is what the object's people want to have, so that they aren't
+/// told to have it removed.
+pub(super) fn left_alone(intent: &RoleIntent, header: &RoleHeader, refusal: Refusal) -> Refusal {
+    if intent.adoption.is_none() || refusal.reason != reasons::ROLE_CONFLICT {
+        return refusal;
+    }
+    let (arn, name) = (intent.arn(), intent.arn().name());
+    let message = if header.arn == *arn {
+        format!(
+            "role {arn} is to be taken over, but is another MlServiceRole's, of this cluster or another one, by its \
+             mlservicerole.io/ tags; it is left alone until that object has left it behind (deletionPolicy: Retain) or \
+             those tags are removed"
+        )
+    } else {
+        format!(
+            "class {:?} lets this object take over {arn}, but the role named {name} has another ARN, and is left alone; \
+             ask the platform admin to correct allow.adopt of the class (path, upper and lower case)",
+            intent.placement.class
+        )
+    };
+    Refusal::new(reasons::ROLE_CONFLICT, message)
 }
 
 /// Whether a role was there before it came to this operator.
@@ -109,6 +132,11 @@ pub(super) fn bring_into_line(
         Some(Takeover::OfStranger) => {
             if !knowledge.is_fresh(clock) {
                 return Next::Read(Depth::Full);
+            }
+            // It may be ours already and not show it, while it holds what we put there: that would be kept as what it
+            // was, in place of the record that there is.
+            if let Some(wait) = not_yet_certain(knowledge, intent.arn().name(), clock) {
+                return wait;
             }
             let former = FormerState::of(&intent.owner, header, held);
             tagged = intent.owner.tags();

@@ -1,14 +1,14 @@
 //! Giving back a role that was there before its object: it ends as it was when it was taken over, the operator's own
 //! tags aside, which say from then on that it is nobody's (they are never taken off, so that no fault of the operator
-//! can make a role look as if it had never been its own). Its own permissions come back while only those are let in who had it before and have it now, and its
-//! former trust policy last.
+//! can make a role look as if it had never been its own). Its own permissions come back while only those are let in
+//! who had it before and have it now, and its former trust policy last.
 
 use super::Step;
 use super::departure::{Departure, given_back};
 use super::difference::{former_content, former_properties};
 use super::former::FormerState;
 use super::knowledge::{Clock, RoleKnowledge};
-use super::planner::{Next, Notice, Plan};
+use super::planner::{Next, Notice, Plan, not_yet_certain};
 use crate::iam::arn::PolicyArn;
 use crate::iam::equivalence::same_text;
 use crate::iam::role::{RoleContent, RoleHeader};
@@ -23,6 +23,10 @@ pub(super) fn give_back(
     content: &RoleContent,
     clock: &Clock,
 ) -> Next {
+    // What isn't shown isn't taken away, and no DeleteConflict tells of it.
+    if let Some(wait) = not_yet_certain(knowledge, departure.role_arn.name(), clock) {
+        return wait;
+    }
     let name = tags::get(&header.tags, tags::ADOPTED).unwrap_or_default();
     let former = if FormerState::is_name(name) {
         match knowledge.recalled(name, clock) {

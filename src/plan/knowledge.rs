@@ -104,6 +104,13 @@ impl RoleKnowledge {
             .is_some_and(|written| clock.now.saturating_sub(written) < clock.consistency_window)
     }
 
+    /// When the role can be read for certain, where what is known of it may be older than a write of ours, or than one of
+    /// the process before this one, which may have written until this one began.
+    pub fn certain_at(&self, clock: &Clock) -> Option<Duration> {
+        let certain = self.last_sign().unwrap_or_default() + clock.consistency_window;
+        (self.as_of < certain).then_some(certain)
+    }
+
     /// A failure as it is told. The operator's own IAM policy may go by the role's tags, and IAM knows these a little
     /// later than the role itself: a denial soon after they were set passes by itself.
     pub fn told(&self, failure: Failure, clock: &Clock) -> Failure {
@@ -201,7 +208,14 @@ impl RoleKnowledge {
         self.was_ours = true;
     }
 
-    /// Notes a step of our own that was carried out, or that proved to be done already.
+    /// Notes that a step of our own proved to be done already: no write, so that nothing is waited for after it.
+    pub fn note_already_so(&mut self, step: &Step, now: Duration) {
+        let last_write = self.last_write;
+        self.note_done(step, now);
+        self.last_write = last_write;
+    }
+
+    /// Notes a step of our own that was carried out.
     pub fn note_done(&mut self, step: &Step, now: Duration) {
         if !step.writes_role() {
             return;

@@ -17,6 +17,7 @@ use super::{RoleIntent, Step};
 use crate::api::ROLE_ARN_ANNOTATION;
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
+use crate::iam::name::RoleName;
 use crate::iam::role::{RoleContent, RoleHeader};
 use crate::iam::trust::TrustTransition;
 
@@ -161,7 +162,10 @@ pub fn plan(
                 Ownership::Foreign(_) if adoption::is_claimable(intent, header, &judged) => {
                     Some(Takeover::OfStranger)
                 }
-                Ownership::Foreign(refusal) => return confirm(refusal, knowledge, clock),
+                Ownership::Foreign(refusal) => {
+                    let refusal = adoption::left_alone(intent, header, refusal);
+                    return confirm(refusal, knowledge, clock);
+                }
             };
             if intent.permissions_boundary.is_none() && header.permissions_boundary.is_some() {
                 return fresh_or(knowledge, clock, || Next::Blocked(boundary_removal(intent)));
@@ -355,6 +359,22 @@ fn not_yet_readable(intent: &RoleIntent, knowledge: &RoleKnowledge, clock: &Cloc
             ),
         ),
         until: clock.now + clock.consistency_window / 4,
+        disputed: false,
+    })
+}
+
+/// What is known of a role and may be older than our own last write, where nothing would show the error later.
+pub(super) fn not_yet_certain(knowledge: &RoleKnowledge, name: &RoleName, clock: &Clock) -> Option<Next> {
+    let certain = knowledge.certain_at(clock)?;
+    Some(Next::Wait {
+        why: Refusal::passing(
+            reasons::NOT_YET_CONSISTENT,
+            format!(
+                "IAM may not show yet what the operator wrote to role {name} a moment ago or before its last start; it is \
+                 read again"
+            ),
+        ),
+        until: certain.min(clock.now + clock.consistency_window / 4),
         disputed: false,
     })
 }

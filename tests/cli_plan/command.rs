@@ -22,6 +22,15 @@ impl Outcome {
 /// Runs `plan` in the repository's directory with this on its standard input. It could reach neither a cluster nor
 /// AWS.
 pub fn plan(arguments: &[&str], stdin: &str) -> Outcome {
+    run(arguments, stdin, true)
+}
+
+/// The same, with a standard output that is closed before anything is written, as by `head`.
+pub fn plan_of_which_nobody_reads(stdin: &str) -> Outcome {
+    run(&["-f", "-"], stdin, false)
+}
+
+fn run(arguments: &[&str], stdin: &str, is_read: bool) -> Outcome {
     let mut child = Command::new(env!("CARGO_BIN_EXE_mlservicerole-operator"))
         .arg("plan")
         .args(arguments)
@@ -32,6 +41,9 @@ pub fn plan(arguments: &[&str], stdin: &str) -> Outcome {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    if !is_read {
+        drop(child.stdout.take());
+    }
     // A command that doesn't read its input may end before all of it is written.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let output = child.wait_with_output().unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::command::{class, of, plan, refusals, role, role_named};
+use crate::command::{class, of, plan, plan_of_which_nobody_reads, refusals, role, role_named};
 
 const READ_ONLY: &str = "arn:aws:iam::aws:policy/AmazonSageMakerReadOnly";
 
@@ -282,4 +282,26 @@ fn files_directories_lists_and_json_are_read_and_other_kinds_are_named() {
         })
         .collect();
     assert_eq!(names, ["n/a", "mine/trainer"]);
+}
+
+#[test]
+fn what_becomes_of_a_role_that_is_there_already_is_not_told_as_nothing() {
+    let manifests = class("adopt: [{arn: 'arn:aws:iam::111122223333:role/theirs/r', namespaces: [team-a]}]")
+        + &role("{adoptionPolicy: Adopt, role: {name: r}}");
+    let outcome = of(&manifests);
+    assert_eq!(outcome.code, 0, "{outcome:#?}");
+    let report = &outcome.json()["roles"][0];
+    assert_eq!(report["role"]["arn"], "arn:aws:iam::111122223333:role/theirs/r");
+    assert_eq!(report["steps"], serde_json::json!([]));
+    let why = report["stepsUnknown"].as_str().unwrap();
+    assert!(why.contains("role/theirs/r") && why.contains("--live"), "{why}");
+    let text = plan(&["-f", "-"], &manifests).stdout;
+    assert!(text.contains(why) && !text.contains("nothing to do"), "{text}");
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_fault() {
+    let outcome = plan_of_which_nobody_reads(&(class("") + &role("{}")));
+    assert_eq!(outcome.code, 0, "{outcome:#?}");
+    assert!(!outcome.stderr.contains("panicked"), "{outcome:#?}");
 }

@@ -242,8 +242,14 @@ fn of_role(found: &Found<MlServiceRole>, given: &Given, assumed: &mut Assumption
         consistency_window: Duration::ZERO,
         drift_interval: Duration::MAX,
     };
-    if let Next::Do(plan) = plan(&intent, false, &knowledge, around, &clock) {
-        tell(&mut report, &plan, &knowledge, around);
+    match plan(&intent, false, &knowledge, around, &clock) {
+        Next::Do(plan) => tell(&mut report, &plan, &knowledge, around),
+        _ => {
+            report.steps_unknown = Some(format!(
+                "role {} is to be taken over, so that what would be done depends on what it is now: use --live",
+                intent.arn()
+            ));
+        }
     }
     report.role = Some(RoleView::from(&intent));
     report

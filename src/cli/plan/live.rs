@@ -248,13 +248,14 @@ impl<'a> Live<'a> {
     }
 
     fn rules(&self, name: &str) -> Result<ClassRules, Refusal> {
+        let live = self.classes.get(name);
+        if live.is_some_and(|class| class.metadata.deletion_timestamp.is_some()) {
+            return Err(Refusal::class_terminating(name));
+        }
         if let Some(found) = self.given.class(name) {
             return rules_of(found);
         }
-        let class = self
-            .classes
-            .get(name)
-            .ok_or_else(|| Refusal::class_not_found(name))?;
+        let class = live.ok_or_else(|| Refusal::class_not_found(name))?;
         guard::understand(name, &class.spec).map_err(|refusal| Refusal::class_not_accepted(&refusal))
     }
 

@@ -80,6 +80,9 @@ pub struct RoleReport {
     pub service_accounts: Vec<ServiceAccountView>,
     /// What would be done, in order; empty where there is nothing to do.
     pub steps: Vec<PlannedStep>,
+    /// Why it isn't known what would be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps_unknown: Option<String>,
 }
 
 /// Why something is refused.

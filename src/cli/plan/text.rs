@@ -53,7 +53,10 @@ fn of_role(out: &mut String, report: &RoleReport, live: bool) {
             let _ = writeln!(out, "    {}{how}", account.name);
         }
     }
-    if report.role.is_some()
+    if let Some(why) = &report.steps_unknown {
+        let _ = writeln!(out, "  steps not known: {why}");
+    } else if report.role.is_some()
+        && report.unknown.is_none()
         && report
             .refusals
             .iter()

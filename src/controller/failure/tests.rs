@@ -1,8 +1,10 @@
 //! What is made of each error: who is told what, how soon it is tried again, and how loud the log is.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::*;
 use crate::aws::error::classify;
-use crate::plan::{Outcome, Report, conditions};
+use crate::plan::{Adopter, FormerState, Outcome, Report, conditions};
 
 fn told(operation: &'static str, code: &str) -> String {
     let error = AwsError {
@@ -231,5 +233,49 @@ fn a_used_up_quota_names_the_number_and_who_can_raise_it() {
         "ask for less",
     ] {
         assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+#[test]
+fn a_record_of_a_former_state_that_cannot_be_kept_names_the_remedy() {
+    let state = FormerState {
+        role_arn: "arn:aws:iam::111122223333:role/theirs".parse().unwrap(),
+        role_id: "AROA1".to_owned(),
+        adopted_by: Adopter {
+            cluster: "prod".to_owned(),
+            namespace: "team-a".to_owned(),
+            name: "trainer".to_owned(),
+            uid: "uid-1".to_owned(),
+        },
+        trust_policy: String::new(),
+        description: String::new(),
+        max_session_duration_seconds: 3600,
+        permissions_boundary: None,
+        tags: BTreeMap::new(),
+        inline_policies: BTreeMap::new(),
+        attached_policies: BTreeSet::new(),
+    };
+    let step = Step::KeepFormerState(Box::new(state));
+    // A missing permission, and a namespace that isn't there.
+    for class in [ClusterErrorClass::Denied, ClusterErrorClass::NotFound] {
+        let error = ClusterError {
+            class,
+            message: "no".to_owned(),
+        };
+        let failure = of_cluster(&error, &step);
+        assert_eq!(failure.refusal.reason, "KubernetesApiError");
+        assert_eq!(failure.service_account, None);
+        for word in [
+            "role/theirs",
+            "ConfigMaps",
+            "POD_NAMESPACE",
+            "nothing was changed",
+        ] {
+            assert!(
+                failure.refusal.message.contains(word),
+                "{}",
+                failure.refusal.message
+            );
+        }
     }
 }

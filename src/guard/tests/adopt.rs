@@ -170,3 +170,16 @@ fn globs_come_later() {
         );
     }
 }
+
+#[test]
+fn the_role_through_which_the_class_reaches_its_account_is_not_to_be_taken_over() {
+    for own in [ROLE, "arn:aws:iam::111122223333:role/R"] {
+        let mut class = class(&[ROLE], &["team-a"]);
+        class["aws"] = json!({"assumeRole": {"arn": own}});
+        refused_class(&class, "InvalidSpec", &[ROLE, "aws.assumeRole", "allow.adopt"]);
+    }
+    // The same name in another account is another role.
+    let mut class = class(&[ROLE], &["team-a"]);
+    class["aws"] = json!({"assumeRole": {"arn": "arn:aws:iam::444455556666:role/r"}});
+    rules(&least_class(&class));
+}

@@ -8,6 +8,9 @@ use crate::iam::role::{RoleContent, RoleHeader};
 use crate::iam::tags;
 use crate::plan::{Depth, FormerState, Next, Plan, RoleIntent, RoleKnowledge, Step, plan};
 
+mod elsewhere;
+mod stale;
+
 const NAME: &str = "their-role";
 const ELSEWHERE: &str = "arn:aws:iam::111122223333:role/theirs/their-role";
 /// Where a new role of this name would be.
@@ -347,7 +350,9 @@ fn a_retained_role_is_taken_back_and_its_mark_goes_at_once() {
     let kept = |plan: &Plan| plan.steps().next().unwrap().clone();
     let mut cut = knowledge.clone();
     cut.note_done(plan.steps().nth(1).unwrap(), seconds(100));
-    assert_eq!(kept(&steps(next(&intent, &cut))), kept(&plan));
+    let later = 100 + WINDOW;
+    seen(&mut cut, later);
+    assert_eq!(kept(&steps(next_at(&intent, &cut, later, later))), kept(&plan));
 }
 
 #[test]
@@ -446,21 +451,6 @@ fn a_role_that_lost_our_tags_is_not_taken_over_a_second_time() {
     knowledge.was_ours = true;
     knowledge.disputed_since = Some(seconds(50));
     assert_eq!(blocked(next(&intent, &knowledge)).reason, "OwnershipLost");
-}
-
-#[test]
-fn a_missing_role_is_said_after_two_reads_and_is_not_created() {
-    let intent = adopting("Adopt");
-    let mut knowledge = read_absent(100);
-    let (why, until) = waits(next(&intent, &knowledge));
-    assert_eq!((why.reason, until), ("NotYetConsistent", 100 + WINDOW));
-    knowledge.disputed_since = Some(seconds(100));
-    knowledge.note_read(None, seconds(100 + WINDOW));
-    let refusal = blocked(next_at(&intent, &knowledge, 100 + WINDOW, 100 + WINDOW));
-    assert_eq!(refusal.reason, "RoleToAdoptMissing");
-    for word in [ELSEWHERE, "allow.adopt", "\"ml\"", "adoptionPolicy: Never"] {
-        assert!(refusal.message.contains(word), "{}", refusal.message);
-    }
 }
 
 #[test]

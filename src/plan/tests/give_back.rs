@@ -168,8 +168,13 @@ fn a_cut_at_any_step_is_gone_on_from_and_ends_the_same() {
     for cut in 0..count - 2 {
         let mut knowledge = known(adopted(&former), content(&object()), Some(&former));
         for step in whole.steps().take(cut) {
-            knowledge.note_done(step, seconds(100));
+            knowledge.note_done(step, seconds(50));
         }
+        let read = (
+            header_of(&knowledge).clone(),
+            Some(content_of(&knowledge).clone()),
+        );
+        knowledge.note_read(Some(read), seconds(100));
         let rest = steps(next(Retention::Unsaid, &knowledge));
         let left: Vec<&Step> = rest.steps().collect();
         assert_eq!(
@@ -247,6 +252,31 @@ fn the_record_is_looked_up_before_anything_is_given_back() {
     let mut knowledge = known(adopted(&former), content(&object()), None);
     knowledge.recalled.as_mut().unwrap().as_of = seconds(99);
     assert!(matches!(next(Retention::Unsaid, &knowledge), Next::Recall(_)));
+}
+
+#[test]
+fn a_read_that_may_be_older_than_our_last_write_is_not_what_is_given_back_from() {
+    let former = before();
+    let at = |knowledge: &RoleKnowledge, now: u64| {
+        let leaving = leaving(Retention::Unsaid);
+        plan_departure(&leaving, knowledge, around(&[], &[]), &clock(now, now))
+    };
+    let mut knowledge = known(adopted(&former), content(&object()), Some(&former));
+    let policy = Step::PutInline {
+        name: "just-now".to_owned(),
+        document: document("s3:PutObject").to_string(),
+    };
+    knowledge.note_done(&policy, seconds(100));
+    // The policy isn't shown, and would be left on the role.
+    knowledge.note_read(Some((adopted(&former), Some(content(&object())))), seconds(101));
+    let (why, until) = waits(at(&knowledge, 101));
+    assert_eq!((why.reason, why.final_), ("NotYetConsistent", false));
+    assert!(until > 101 && until <= 100 + WINDOW, "{until}");
+    knowledge.note_read(
+        Some((adopted(&former), Some(content(&object())))),
+        seconds(100 + WINDOW),
+    );
+    steps(at(&knowledge, 100 + WINDOW));
 }
 
 #[test]
