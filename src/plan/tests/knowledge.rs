@@ -207,3 +207,18 @@ fn a_write_to_a_role_that_is_not_known_leaves_it_unknown() {
     assert_eq!(knowledge.state, RoleState::Unknown);
     assert_eq!(knowledge.last_write, Some(seconds(20)));
 }
+
+#[test]
+fn a_role_that_was_marked_as_ours_is_remembered_as_ours() {
+    let intent = intent(json!({}));
+    let mut header = header(&intent);
+    header.tags.clear();
+    let mut knowledge = read(header, Some(content(&intent)), 5);
+    knowledge.note_done(
+        &Step::Tag([("team".to_owned(), "a".to_owned())].into()),
+        seconds(6),
+    );
+    assert!(!knowledge.was_ours);
+    knowledge.note_done(&Step::Tag(intent.owner.tags()), seconds(7));
+    assert!(knowledge.was_ours);
+}
