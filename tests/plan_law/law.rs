@@ -235,6 +235,13 @@ async fn only_told(case: &Case, start: &Start, expected: Expected) -> usize {
         "written while observing"
     );
     assert!(world.iam.writes().is_empty(), "tried to write while observing");
+    if let Ended::Told(steps) = &observing.ended {
+        let creates = steps.iter().any(|step| matches!(step, Step::CreateRole(_)));
+        assert!(
+            !creates || world.role().is_none(),
+            "told to be created, and it is there"
+        );
+    }
     world.observes = false;
     let before_step = || {
         hold(start, &world);

@@ -29,6 +29,8 @@ pub struct Moment {
     reads_at_change: usize,
     /// The same of its header.
     looks_at_change: usize,
+    /// How often the content had been read when we last changed it.
+    reads_at_own_write: usize,
     /// How often both have been read by now.
     reads: usize,
     looks: usize,
@@ -62,6 +64,7 @@ impl Moment {
             accounts: world.cluster.service_accounts(),
             reads_at_change: usize::MAX,
             looks_at_change: usize::MAX,
+            reads_at_own_write: 0,
             reads: content_reads(world),
             looks: world.iam.count("GetRole"),
             records: world.cluster.former_states(),
@@ -71,7 +74,16 @@ impl Moment {
     /// The moment after a step of ours.
     pub fn after(mut self, before: &Moment) -> Self {
         self.remember(before);
+        let changed = self.roles.iter().any(|(name, role)| {
+            let earlier = before.roles.get(name);
+            earlier.is_none_or(|earlier| earlier.attached != role.attached || earlier.inline != role.inline)
+        });
         Moment {
+            reads_at_own_write: if changed {
+                before.reads
+            } else {
+                before.reads_at_own_write
+            },
             reads_at_change: before.reads_at_change,
             looks_at_change: before.looks_at_change,
             ..self
@@ -90,6 +102,7 @@ impl Moment {
         Moment {
             reads_at_change,
             looks_at_change,
+            reads_at_own_write: before.reads_at_own_write,
             ..now
         }
     }
@@ -263,6 +276,10 @@ impl Moment {
             found.push(format!(
                 "newly trusted {newcomers:?} beside policies that nobody wants them to have"
             ));
+        }
+        let is_read = self.reads > self.reads_at_own_write;
+        if !newcomers.is_empty() && is_adopted(before) && former.is_none() && !leaves && seen && !is_read {
+            found.push("somebody new gets in before what was written was read".to_owned());
         }
         let wanted = match former {
             Some(former) => subjects(&former.trust_policy),
