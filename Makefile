@@ -2,7 +2,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help test test-unit e2e demo crds plans lint testbed-up testbed-down clean
+.PHONY: help test test-unit test-long e2e demo crds plans lint testbed-up testbed-down clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -12,6 +12,9 @@ test: ## Everything that CI runs: lint, generated files, all tests, end to end
 
 test-unit: ## The tests that need no cluster: unit, property, snapshot
 	@tests/run unit
+
+test-long: ## Tests that take too long for CI: the plan law with 100,000 cases
+	@tests/run long
 
 e2e: ## End-to-end tests; on KUBECONFIG and AWS_ENDPOINT_URL if both are set
 	@tests/run e2e

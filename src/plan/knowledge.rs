@@ -237,6 +237,7 @@ impl RoleKnowledge {
             Step::SetBoundary(boundary) => header.permissions_boundary = Some(boundary.to_string()),
             Step::UpdateTrust { document } => header.trust.clone_from(document),
             Step::Tag(tags) => {
+                self.was_ours |= tags.contains_key(crate::iam::tags::CLUSTER_UID);
                 for (key, value) in tags {
                     header
                         .tags

@@ -1,5 +1,6 @@
 //! `mode: Observe`: what would be done is planned as in `Manage`, told, and left undone.
 
+use super::adoption::is_adopted;
 use super::knowledge::{Clock, RoleKnowledge, RoleState};
 use super::planner::{Depth, Next, Notice, Plan, plan};
 use super::step::Step;
@@ -49,7 +50,8 @@ pub fn plan_observed(
         return Next::Read(Depth::Full);
     }
     let mut next = plan(intent, has_finalizer, knowledge, around, clock);
-    if intent.adoption.is_none() {
+    let adopted = matches!(&knowledge.state, RoleState::Present { header, .. } if is_adopted(header));
+    if intent.adoption.is_none() && !adopted {
         return next;
     }
     // Before anybody new gets in, a read must show what was done to a role that is taken over. Told is what comes after
@@ -66,9 +68,17 @@ pub fn plan_observed(
             break;
         };
         imagined.note_read(Some((*header, content)), clock.now);
-        match plan(intent, true, &imagined, around, clock) {
-            Next::Do(more) if !more.is_empty() => whole.stages.extend(more.stages),
-            _ => break,
+        let Next::Do(more) = plan(intent, true, &imagined, around, clock) else {
+            break;
+        };
+        // ServiceAccounts aren't imagined: what is told of them already isn't told again.
+        let is_told: Vec<Step> = whole.steps().cloned().collect();
+        for mut stage in more.stages {
+            stage.retain(|step| step.writes_role() || !is_told.contains(step));
+            whole.stage(stage);
+        }
+        if whole.steps().count() == done {
+            break;
         }
         if whole.steps().skip(done).all(|step| !step.writes_role()) {
             break;

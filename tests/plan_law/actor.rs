@@ -18,9 +18,35 @@ pub type Deed = String;
 
 /// Does something, if it can be done as things stand.
 pub fn act(dice: &mut Dice, world: &World<'_>) -> Deed {
-    match dice.roll(3) {
-        0 => on_service_account(dice, world),
+    match dice.roll(13) {
+        0..=3 => on_service_account(dice, world),
+        4 => on_records(world),
         _ => on_role(dice, world),
+    }
+}
+
+/// Kinds of deeds that must not be missing.
+pub const RARER_KINDS: [&str; 6] = [
+    "instance profile",
+    "as retained",
+    "tag of theirs",
+    "was forged",
+    "record was removed",
+    "record was deleted",
+];
+
+/// Which of them a deed is.
+pub fn kind(deed: &Deed) -> Option<&'static str> {
+    RARER_KINDS.into_iter().find(|kind| deed.contains(kind))
+}
+
+fn on_records(world: &World<'_>) -> Deed {
+    match world.cluster.former_states().keys().next() {
+        Some(name) => {
+            world.cluster.forget_former_state(name);
+            "a record was deleted".to_owned()
+        }
+        None => "nothing".to_owned(),
     }
 }
 
@@ -47,7 +73,7 @@ fn on_role(dice: &mut Dice, world: &World<'_>) -> Deed {
         }
         return "the role was deleted".to_owned();
     }
-    world.iam.with_role_mut(name, |role| match dice.roll(9) {
+    world.iam.with_role_mut(name, |role| match dice.roll(14) {
         0 if role.attached.len() < 10 => {
             let policy = dice.pick(&desired::policies()).clone();
             role.attached.insert(policy.parse().expect("a policy's ARN"));
@@ -85,6 +111,26 @@ fn on_role(dice: &mut Dice, world: &World<'_>) -> Deed {
             let boundary = dice.pick(&desired::boundaries()).clone();
             role.permissions_boundary = dice.one_in(2).then_some(boundary);
             format!("the boundary became {:?}", role.permissions_boundary)
+        }
+        8 => {
+            role.instance_profiles.insert("by-others".to_owned());
+            "the role was put into an instance profile".to_owned()
+        }
+        9 if role.tags.len() < 40 => {
+            role.tags.insert(tags::RETAINED.to_owned(), "true".to_owned());
+            "the role was marked as retained".to_owned()
+        }
+        10 if role.tags.len() < 40 => {
+            role.tags.insert("theirs".to_owned(), "x".to_owned());
+            "a tag of theirs was added".to_owned()
+        }
+        11 if role.tags.len() < 40 && role.tags.contains_key(tags::NAME) => {
+            role.tags.insert(tags::ADOPTED.to_owned(), "forged".to_owned());
+            "the name of the record was forged".to_owned()
+        }
+        12 => {
+            role.tags.remove(tags::ADOPTED);
+            "the name of the record was removed".to_owned()
         }
         _ => {
             role.description = "theirs".to_owned();

@@ -24,6 +24,8 @@ pub const ISSUERS: [&str; 2] = ["https://oidc.example/own", "https://oidc.exampl
 pub const SERVICES: [&str; 2] = ["sagemaker.amazonaws.com", "bedrock.amazonaws.com"];
 pub const ACCOUNTS: [&str; 4] = ["a", "b", "c", "trainer"];
 pub const INLINE_NAMES: [&str; 3] = ["p", "q", "r"];
+/// The name of a role that the class lets the object's namespace take over.
+const SHARED: &str = "shared-trainer";
 /// What IAM counts of a role's inline policies together.
 pub const INLINE_QUOTA: usize = 10_240;
 
@@ -100,45 +102,81 @@ pub struct Desired {
     pub departure: Option<Departure>,
 }
 
+/// Who says that a role which is there already may be taken over.
+#[derive(Clone, Copy, PartialEq)]
+enum Consent {
+    Nobody,
+    /// The class, and the object is another's in every other way: it asks for a role of this very name and place.
+    ClassAlone,
+    Both {
+        replaces_trust: bool,
+        /// The role is where the object's own would be, so that it is created where it is missing.
+        own_place: bool,
+    },
+}
+
+fn consent(dice: &mut Dice) -> Consent {
+    match dice.roll(12) {
+        0..=6 => Consent::Nobody,
+        7 => Consent::ClassAlone,
+        _ => Consent::Both {
+            replaces_trust: dice.one_in(2),
+            own_place: dice.one_in(2),
+        },
+    }
+}
+
 pub fn desired(dice: &mut Dice) -> Desired {
-    let class = class(dice);
-    let spec: MlServiceRoleSpec = serde_json::from_value(spec(dice)).unwrap();
+    let consent = consent(dice);
+    let class = class(dice, consent);
+    let spec: MlServiceRoleSpec = serde_json::from_value(spec(dice, consent)).unwrap();
     let issuers = if dice.one_in(3) {
         &ISSUERS[..]
     } else {
         &ISSUERS[..1]
     };
     let issuers: BTreeSet<Issuer> = issuers.iter().map(|url| url.parse().unwrap()).collect();
-    let intent = resolve(Resolution {
-        name: NAME,
-        uid: UID,
-        spec: &spec,
-        placement: None,
-        namespace: &NamespaceState {
-            name: NAMESPACE.to_owned(),
-            uid: NAMESPACE_UID.to_owned(),
-            ..Default::default()
-        },
-        class: &class,
-        issuers: &issuers,
-        account: &Account {
-            id: ACCOUNT.parse().unwrap(),
-            partition: "aws".parse().unwrap(),
-            quotas: AccountQuotas::default(),
-        },
-        cluster: &ClusterIdentity {
-            name: "prod".to_owned(),
-            uid: CLUSTER_UID.to_owned(),
-        },
-    })
-    .unwrap();
+    let resolve_by = |class: &ClassRules| {
+        resolve(Resolution {
+            name: NAME,
+            uid: UID,
+            spec: &spec,
+            placement: None,
+            namespace: &NamespaceState {
+                name: NAMESPACE.to_owned(),
+                uid: NAMESPACE_UID.to_owned(),
+                ..Default::default()
+            },
+            class,
+            issuers: &issuers,
+            account: &Account {
+                id: ACCOUNT.parse().unwrap(),
+                partition: "aws".parse().unwrap(),
+                quotas: AccountQuotas::default(),
+            },
+            cluster: &ClusterIdentity {
+                name: "prod".to_owned(),
+                uid: CLUSTER_UID.to_owned(),
+            },
+        })
+    };
+    let intent = resolve_by(&class).unwrap();
+    if intent.adoption.is_some() {
+        let mut unwilling = class.clone();
+        unwilling.adopt.clear();
+        assert!(
+            resolve_by(&unwilling).is_err(),
+            "taken over without the class's consent"
+        );
+    }
     let departure = dice.one_in(4).then(|| Departure {
         owner: intent.owner.clone(),
         role_arn: intent.arn().clone(),
         former_cluster_uids: class.former_cluster_uids.clone(),
-        retain: match dice.roll(5) {
+        retain: match dice.roll(6) {
             0 => Retention::Retain,
             1 => Retention::Refused("ml".to_owned()),
+            2..=3 => Retention::Unsaid,
             _ => Retention::Delete,
         },
         attached: intent.attached.clone(),
@@ -152,7 +190,14 @@ pub fn desired(dice: &mut Dice) -> Desired {
     }
 }
 
-fn class(dice: &mut Dice) -> ClassRules {
+fn class(dice: &mut Dice, consent: Consent) -> ClassRules {
+    let (adopt, names) = match consent {
+        Consent::Nobody => (json!([]), json!([])),
+        Consent::Both { own_place: false, .. } => (adoptable("/shared/"), json!([])),
+        Consent::ClassAlone | Consent::Both { .. } => {
+            (adoptable("/mlservicerole/prod/team-a/"), json!([SHARED]))
+        }
+    };
     let boundary = match dice.roll(2) {
         0 => json!({"none": {}}),
         _ => json!({"arn": boundaries()[0]}),
@@ -175,6 +220,7 @@ fn class(dice: &mut Dice) -> ClassRules {
         },
         "allow": {
             "namespaces": {}, "managedPolicyArns": policies(), "inline": [{"actions": ["*"], "resources": ["*"]}],
+            "adopt": adopt, "roleNames": names,
             "trustedServices": SERVICES, "tagKeys": ["Team", "cost-center", "x", "y"],
         },
     }))
@@ -182,7 +228,11 @@ fn class(dice: &mut Dice) -> ClassRules {
     understand("ml", &class).unwrap()
 }
 
-fn spec(dice: &mut Dice) -> Value {
+fn adoptable(path: &str) -> Value {
+    json!([{"arn": format!("arn:aws:iam::{ACCOUNT}:role{path}{SHARED}"), "namespaces": [NAMESPACE]}])
+}
+
+fn spec(dice: &mut Dice, consent: Consent) -> Value {
     let mut services = dice.some(&SERVICES);
     let accounts: Vec<Value> = dice
         .some(&ACCOUNTS)
@@ -202,12 +252,22 @@ fn spec(dice: &mut Dice) -> Value {
         .map(|(name, document)| json!({"name": name, "document": document}))
         .collect();
     let description = *dice.pick(&["", "trains", "serves"]);
+    let (name, adoption) = match consent {
+        Consent::Nobody => (Value::Null, "Never"),
+        Consent::ClassAlone => (json!(SHARED), "Never"),
+        Consent::Both {
+            replaces_trust: false,
+            ..
+        } => (json!(SHARED), "Adopt"),
+        Consent::Both { .. } => (json!(SHARED), "AdoptAndReplaceTrust"),
+    };
     json!({
+        "adoptionPolicy": adoption,
         "serviceAccounts": accounts,
         "managedPolicyArns": attached(dice),
         "inlinePolicies": inline,
         "role": {
-            "description": description, "maxSessionDurationSeconds": *dice.pick(&[3600, 7200]),
+            "name": name, "description": description, "maxSessionDurationSeconds": *dice.pick(&[3600, 7200]),
             "tags": tags(dice), "trustedServices": services,
         },
     })

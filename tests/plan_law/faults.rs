@@ -5,7 +5,7 @@ use crate::support::fake_cluster::{conflict, unavailable};
 use crate::support::fake_iam::{iam_error, throttled};
 use crate::world::World;
 
-const IAM: [&str; 15] = [
+const IAM: [&str; 17] = [
     "CreateRole",
     "GetRole",
     "DeleteRole",
@@ -21,11 +21,15 @@ const IAM: [&str; 15] = [
     "ListAttachedRolePolicies",
     "ListRolePolicies",
     "GetRolePolicy",
+    "ListInstanceProfilesForRole",
+    "RemoveRoleFromInstanceProfile",
 ];
 
-const CLUSTER: [&str; 6] = [
+const CLUSTER: [&str; 8] = [
     "add_finalizer",
     "remove_finalizer",
+    "keep_former_state",
+    "former_state",
     "create_service_account",
     "bind_service_account",
     "unbind_service_account",

@@ -15,6 +15,10 @@ use mlservicerole_operator::plan::{Retention, RoleIntent};
 use crate::observed::BEFORE_ARN;
 use crate::support::fake_cluster::FakeServiceAccount;
 use crate::support::fake_iam::FakeRole;
+use crate::takeover::{
+    Records, claim, ended_as_it_was, former, holds_exactly, holds_former, is_adopted, is_given_back,
+    is_nobodys, marks_stay, may_claim,
+};
 use crate::trusted::subjects;
 use crate::world::{World, is_placed};
 
@@ -23,6 +27,8 @@ pub struct Start {
     roles: BTreeMap<String, FakeRole>,
     accounts: BTreeMap<String, FakeServiceAccount>,
     role: Option<FakeRole>,
+    /// Records of what roles were.
+    records: Records,
     trusted: BTreeSet<String>,
     wanted: BTreeSet<String>,
     /// The last trust policy that was looked at, and whom it lets in.
@@ -32,6 +38,13 @@ pub struct Start {
 impl Start {
     pub fn of(world: &World<'_>) -> Self {
         let role = world.role();
+        let intent = &world.case.desired.intent;
+        let records = world.cluster.former_states();
+        let former = role.as_ref().and_then(|role| former(world, role, &records));
+        let aim = match former {
+            Some(former) => former.trust_policy.clone(),
+            None => intent.trust.document().to_json(),
+        };
         Start {
             roles: world.iam.snapshot(),
             accounts: world.cluster.service_accounts(),
@@ -39,8 +52,9 @@ impl Start {
                 .as_ref()
                 .map(|role| subjects(&role.trust))
                 .unwrap_or_default(),
-            wanted: subjects(&world.case.desired.intent.trust.document().to_json()),
+            wanted: subjects(&aim),
             latest: Mutex::default(),
+            records,
             role,
         }
     }
@@ -66,7 +80,9 @@ impl Start {
 
     /// That nothing at all is different.
     pub fn is_unchanged(&self, world: &World<'_>) -> bool {
-        self.roles == world.iam.snapshot() && self.accounts == world.cluster.service_accounts()
+        self.roles == world.iam.snapshot()
+            && self.accounts == world.cluster.service_accounts()
+            && self.records == world.cluster.former_states()
     }
 
     fn foreign_roles(&self, world: &World<'_>, found: &mut Vec<String>) {
@@ -76,6 +92,13 @@ impl Start {
             .iter()
             .filter(|(name, _)| !world.case.observed.ours || *name != ours);
         for (name, then) in foreign {
+            if *name == ours && may_claim(world, then) {
+                match world.iam.role(name) {
+                    Some(now) => claim(then, &now, &world.cluster.former_states(), true, found),
+                    None => found.push(format!("role {name}, which was nobody's, was deleted")),
+                }
+                continue;
+            }
             if world.iam.role(name).as_ref() != Some(then) {
                 found.push(format!("role {name}, which isn't ours, was changed"));
             }
@@ -96,21 +119,37 @@ impl Start {
                 found.push("a role was created for an object that can be gone any moment".to_owned());
             }
         }
-        if !world.case.observed.ours {
+        if before.is_some_and(|before| !marks_stay(before, role)) {
+            found.push("a tag that says whose the role is was taken off".to_owned());
+        }
+        let leaves = world.case.desired.departure.is_some();
+        if before.is_some_and(|before| !leaves && before.instance_profiles != role.instance_profiles) {
+            found.push("the role was taken out of an instance profile".to_owned());
+        }
+        if !self.is_ours(world) {
             return;
         }
+        let was_there = before.is_some_and(|before| !world.case.observed.ours || is_adopted(before));
+        let former = before.and_then(|before| former(world, before, &self.records));
         let trusted = self.subjects(&role.trust);
         let newcomers: Vec<&String> = match before {
             Some(_) => trusted.difference(&self.trusted).collect(),
             None => trusted.iter().collect(),
         };
-        if !newcomers.is_empty() && !holds_only_wanted(role, intent) {
+        let holds_what_it_should = match former {
+            Some(former) => holds_former(former, role),
+            None if was_there => holds_exactly(role, intent),
+            None => holds_only_wanted(role, intent),
+        };
+        if !newcomers.is_empty() && !holds_what_it_should {
             found.push(format!(
                 "newly trusted {newcomers:?} beside policies that nobody wants them to have"
             ));
         }
         let leavers: Vec<&String> = trusted.difference(&self.wanted).collect();
-        if !leavers.is_empty() && before.is_none_or(|before| gained(before, role)) {
+        // Whoever could use a role that is taken over goes on using it until it holds what it should.
+        let goes_on = was_there && former.is_none();
+        if !goes_on && !leavers.is_empty() && before.is_none_or(|before| gained(before, role)) {
             found.push(format!(
                 "{leavers:?}, who are to lose their trust, were given a policy"
             ));
@@ -122,6 +161,12 @@ impl Start {
         if !strange.is_empty() {
             found.push(format!("{strange:?} were never wanted"));
         }
+    }
+
+    /// Whether the role may be worked on.
+    fn is_ours(&self, world: &World<'_>) -> bool {
+        let role = self.role.as_ref();
+        world.case.observed.ours || role.is_some_and(|role| may_claim(world, role))
     }
 
     fn accounts(&self, world: &World<'_>, found: &mut Vec<String>) {
@@ -142,6 +187,16 @@ impl Start {
                     "ServiceAccount {name} points at a role that doesn't exist"
                 ));
             }
+            let marked = |account: &FakeServiceAccount| {
+                account.annotation(BOUND_BY_ANNOTATION) == Some("trainer/uid-1")
+                    && account.annotation(ROLE_ARN_ANNOTATION) == Some(&arn)
+            };
+            let newly_bound = marked(account) && !before.is_some_and(marked);
+            if newly_bound && self.is_early(world) {
+                found.push(format!(
+                    "ServiceAccount {name} was bound before the role that is taken over was in sync"
+                ));
+            }
             match before {
                 Some(before) => self.account(world, name, before, account, found),
                 None => self.newcomer(world, name, found),
@@ -157,6 +212,15 @@ impl Start {
                 found.push(format!("ServiceAccount {name} was deleted"));
             }
         }
+    }
+
+    /// Whether the role was there before the object, and isn't yet as the object wants it.
+    fn is_early(&self, world: &World<'_>) -> bool {
+        let was_there = |before: &FakeRole| !world.case.observed.ours || is_adopted(before);
+        let in_sync = |role: FakeRole| {
+            holds_exactly(&role, &world.case.desired.intent) && self.subjects(&role.trust) == self.wanted
+        };
+        self.role.as_ref().is_some_and(was_there) && !world.role().is_some_and(in_sync)
     }
 
     fn newcomer(&self, world: &World<'_>, name: &str, found: &mut Vec<String>) {
@@ -246,11 +310,14 @@ fn replaces(world: &World<'_>, name: &str, before: &FakeServiceAccount) -> bool 
 }
 
 /// What was there before the object is there again, where the ServiceAccount carried the object's ARN until now.
+///
+/// `predates`: that may be this very ARN, and the role stays.
 fn has_back_what_it_had(
     name: &str,
     before: &FakeServiceAccount,
     now: &FakeServiceAccount,
     arn: &str,
+    predates: bool,
 ) -> Result<(), String> {
     let marked = before
         .annotation(BOUND_BY_ANNOTATION)
@@ -258,7 +325,7 @@ fn has_back_what_it_had(
     let bound = marked && before.annotation(ROLE_ARN_ANNOTATION) == Some(arn) && !before.deleting;
     let record = before
         .annotation(PREVIOUS_ROLE_ARN_ANNOTATION)
-        .filter(|record| *record == BEFORE_ARN);
+        .filter(|record| *record == BEFORE_ARN || (predates && *record == arn));
     match bound && now.annotation(ROLE_ARN_ANNOTATION) != record {
         true => Err(format!("ServiceAccount {name} should carry {record:?}: {now:?}")),
         false => Ok(()),
@@ -294,7 +361,7 @@ pub fn gained(before: &FakeRole, now: &FakeRole) -> bool {
 /// That the world is as the case wants it, once all is done.
 pub fn is_as_wanted(world: &World<'_>, start: &Start) -> Result<(), String> {
     match &world.case.desired.departure {
-        Some(departure) => is_left_behind(world, start, departure.retain == Retention::Retain),
+        Some(departure) => is_left_behind(world, start, &departure.retain),
         None => is_in_sync(world, Some(start)),
     }
 }
@@ -304,7 +371,9 @@ pub fn is_in_sync(world: &World<'_>, start: Option<&Start>) -> Result<(), String
     let intent = &world.case.desired.intent;
     let role = world.role().ok_or("there is no role")?;
     let folded = |tags: &BTreeMap<String, String>| -> BTreeMap<String, String> {
-        let tags = tags.iter().filter(|(key, _)| !key.starts_with("aws:"));
+        let tags = tags
+            .iter()
+            .filter(|(key, _)| !key.starts_with("aws:") && *key != tags::ADOPTED);
         tags.map(|(key, value)| (key.to_lowercase(), value.clone()))
             .collect()
     };
@@ -349,9 +418,15 @@ pub fn is_in_sync(world: &World<'_>, start: Option<&Start>) -> Result<(), String
                 .and_then(|start| start.accounts.get(name))
                 .filter(|before| before.uid == account.uid)
             {
-                has_back_what_it_had(name, before, account, &arn)?;
+                has_back_what_it_had(name, before, account, &arn, intent.arn_predates_us)?;
             }
         }
+    }
+    let claimed = start
+        .and_then(|start| start.role.as_ref())
+        .is_some_and(is_nobodys);
+    if claimed && !is_adopted(&role) {
+        return Err("nothing says that the role was taken over".to_owned());
     }
     Ok(())
 }
@@ -368,13 +443,25 @@ fn is_free(name: &str, account: &FakeServiceAccount, arn: &str, retained: bool) 
     Ok(())
 }
 
-fn is_left_behind(world: &World<'_>, start: &Start, retained: bool) -> Result<(), String> {
+fn is_left_behind(world: &World<'_>, start: &Start, retention: &Retention) -> Result<(), String> {
+    let retained = *retention == Retention::Retain;
+    let given_back = start.role.as_ref().filter(|role| is_given_back(world, role));
+    let goes = world.case.observed.ours && start.role.is_some() && given_back.is_none();
+    let predates = *retention == Retention::Unsaid && !goes;
     let arn = world.case.arn().to_string();
     for (name, account) in &world.cluster.service_accounts() {
         is_free(name, account, &arn, retained)?;
         let before = start.accounts.get(name);
-        if let Some(before) = before.filter(|before| !retained && before.uid == account.uid) {
-            has_back_what_it_had(name, before, account, &arn)?;
+        // Not yet so: an ARN that its ServiceAccount carried before a role was created is put back, and the role goes.
+        let recorded_itself = |before: &FakeServiceAccount| {
+            goes && *retention == Retention::Unsaid
+                && before.annotation(PREVIOUS_ROLE_ARN_ANNOTATION) == Some(&arn)
+        };
+        if let Some(before) = before
+            .filter(|before| !retained && before.uid == account.uid)
+            .filter(|before| !recorded_itself(before))
+        {
+            has_back_what_it_had(name, before, account, &arn, predates)?;
         }
         let value = before.and_then(|before| before.annotation(ROLE_ARN_ANNOTATION));
         if retained && account.annotation(ROLE_ARN_ANNOTATION) != value && start.role.is_some() {
@@ -387,14 +474,18 @@ fn is_left_behind(world: &World<'_>, start: &Start, retained: bool) -> Result<()
         return Ok(());
     }
     let role = world.role();
+    if let (Some(before), Some(role)) = (given_back, &role) {
+        return ended_as_it_was(before, former(world, before, &start.records), role);
+    }
     match &start.role {
         Some(before) if retained => {
             let mut wanted = before.clone();
-            if wanted.tags.len() == 50 {
-                // The mark needs room.
-                wanted.tags.remove(tags::UID);
-            }
-            wanted.tags.insert(tags::RETAINED.to_owned(), "true".to_owned());
+            // Where IAM takes no further tag, the mark stands in the place of the uid.
+            let mark = match wanted.tags.len() {
+                50 => (tags::UID, "retained"),
+                _ => (tags::RETAINED, "true"),
+            };
+            wanted.tags.insert(mark.0.to_owned(), mark.1.to_owned());
             match role {
                 Some(role) if role == wanted => Ok(()),
                 other => Err(format!("the role isn't retained as it stands: {other:?}")),

@@ -12,6 +12,8 @@ use crate::dice::Dice;
 use crate::faults;
 use crate::invariants::{Start, is_as_wanted};
 use crate::observed::observed;
+use crate::support::fake_iam::FakeRole;
+use crate::takeover::{claim_is_refused, former, is_adopted, is_given_back};
 use crate::world::{Case, Drive, Ended, World};
 
 /// How many cases came to what, so that nobody trusts a test whose cases are all alike.
@@ -23,6 +25,17 @@ pub struct Tally {
     created: usize,
     released: usize,
     blocked: usize,
+    /// Live objects that may take a role of nobody's over.
+    taken_over: usize,
+    /// Those that may not, for what the role is like.
+    refused: usize,
+    /// Roles that end as they were, with and without a record of that.
+    given_back: usize,
+    unrecorded: usize,
+    profiles: usize,
+    observed: usize,
+    /// Steps that were told, and then taken.
+    told: usize,
 }
 
 impl Tally {
@@ -33,12 +46,28 @@ impl Tally {
         self.created += other.created;
         self.released += other.released;
         self.blocked += other.blocked;
+        self.taken_over += other.taken_over;
+        self.refused += other.refused;
+        self.given_back += other.given_back;
+        self.unrecorded += other.unrecorded;
+        self.profiles += other.profiles;
+        self.observed += other.observed;
+        self.told += other.told;
     }
 
     pub fn expect_variety(&self) {
         let few = self.cases / 100;
         let kinds = [self.synced, self.created, self.released, self.blocked];
         assert!(kinds.iter().all(|count| *count > few), "{self:?}");
+        let rarer = [
+            self.taken_over,
+            self.refused,
+            self.given_back,
+            self.unrecorded,
+            self.profiles,
+        ];
+        assert!(rarer.iter().all(|count| *count > few / 4), "{self:?}");
+        assert!(self.observed > few && self.told > self.observed, "{self:?}");
         assert!(self.cuts > 3 * self.cases, "{self:?}");
     }
 }
@@ -63,8 +92,14 @@ fn expected(case: &Case) -> Expected {
             }
         }
         None => {
+            let intent = &case.desired.intent;
             let bounded = role.is_some_and(|role| role.permissions_boundary.is_some());
-            if !case.observed.ours || (bounded && case.desired.intent.permissions_boundary.is_none()) {
+            let blocked = match (role, intent.adoption) {
+                (None, Some(adoption)) => !adoption.may_create,
+                (Some(role), Some(_)) if case.observed.nobodys => claim_is_refused(role, intent),
+                _ => !case.observed.ours || (bounded && intent.permissions_boundary.is_none()),
+            };
+            if blocked {
                 Expected::Blocked
             } else {
                 Expected::AtRest
@@ -101,6 +136,16 @@ async fn check_case(case: &Case, dice: &mut Dice) -> Tally {
     if dice.one_in(3) {
         with_faults(case, start, expected, dice).await;
     }
+    let told = match case.desired.departure {
+        None if dice.one_in(3) => Some(only_told(case, start, expected).await),
+        _ => None,
+    };
+    let role = case.observed.role.as_ref();
+    let claims =
+        case.observed.nobodys && case.desired.departure.is_none() && case.desired.intent.adoption.is_some();
+    let world = World::new(case);
+    let given_back = role.is_some_and(|role| case.observed.ours && is_given_back(&world, role));
+    let recorded = role.is_some_and(|role| former(&world, role, &world.cluster.former_states()).is_some());
     let absent = case.observed.role.is_none();
     Tally {
         cases: 1,
@@ -109,6 +154,13 @@ async fn check_case(case: &Case, dice: &mut Dice) -> Tally {
         created: usize::from(expected == Expected::AtRest && absent),
         released: usize::from(expected == Expected::Released),
         blocked: usize::from(expected == Expected::Blocked),
+        taken_over: usize::from(claims && expected == Expected::AtRest),
+        refused: usize::from(claims && expected == Expected::Blocked),
+        given_back: usize::from(given_back && recorded),
+        unrecorded: usize::from(given_back && !recorded),
+        profiles: usize::from(role.is_some_and(|role| !role.instance_profiles.is_empty())),
+        observed: usize::from(told.is_some()),
+        told: told.unwrap_or_default(),
     }
 }
 
@@ -135,7 +187,7 @@ async fn whole<'a>(case: &'a Case, start: &Start, expected: Expected) -> Whole<'
     };
     let drive = world.settle(&mut record, &before_step, false).await;
     at_end(start, &world, expected, &drive);
-    one_plan(&drive);
+    one_plan(case, &drive);
     again(&world, expected, &mut record).await;
     let cuts = cuts.into_inner().unwrap_or_else(PoisonError::into_inner);
     let one = drive.plans == 1 && drive.surprises == 0 && expected != Expected::Blocked;
@@ -167,7 +219,57 @@ async fn go_on(start: &Start, world: &World<'_>, mut record: Record, expected: E
     if drive.ended != Ended::AsBefore {
         at_end(start, world, expected, &drive);
     }
-    one_plan(&drive);
+    one_plan(world.case, &drive);
+}
+
+/// While the object observes nothing is written, and what it tells is what is done once it doesn't. Told is how many
+/// steps that were.
+async fn only_told(case: &Case, start: &Start, expected: Expected) -> usize {
+    let mut world = World::new(case);
+    world.observes = true;
+    let mut record = world.memory();
+    let object = world.cluster.object();
+    let observing = world.settle(&mut record, &|| false, false).await;
+    assert!(
+        start.is_unchanged(&world) && world.cluster.object() == object,
+        "written while observing"
+    );
+    assert!(world.iam.writes().is_empty(), "tried to write while observing");
+    if let Ended::Told(steps) = &observing.ended {
+        let creates = steps.iter().any(|step| matches!(step, Step::CreateRole(_)));
+        assert!(
+            !creates || world.role().is_none(),
+            "told to be created, and it is there"
+        );
+    }
+    world.observes = false;
+    let before_step = || {
+        hold(start, &world);
+        false
+    };
+    let drive = world.settle(&mut record, &before_step, false).await;
+    at_end(start, &world, expected, &drive);
+    let done = world.begun();
+    match observing.ended {
+        Ended::Told(steps) => {
+            if drive.surprises == 0 {
+                let named = |steps: &[Step]| -> Vec<String> {
+                    let names = steps
+                        .iter()
+                        .map(|step| format!("{} {}", step.action(), step.target()));
+                    names.collect()
+                };
+                assert_eq!(named(&steps), named(&done), "what was told isn't what was done");
+                assert_eq!(steps, done, "what was told isn't what was done");
+            }
+            steps.len()
+        }
+        ended => {
+            assert_eq!(ended, drive.ended);
+            assert_eq!(done, [], "done without having been told");
+            0
+        }
+    }
 }
 
 /// Runs while calls fail and answers get lost, until that stops.
@@ -229,7 +331,10 @@ fn at_end(start: &Start, world: &World<'_>, expected: Expected, drive: &Drive) {
 /// One plan does it, but for what only the attempt can show: that a name is taken.
 ///
 /// An object that goes has two: its annotations, which need nothing of AWS, and then the role.
-fn one_plan(drive: &Drive) {
-    let allowed = if drive.ended == Ended::Released { 2 } else { 1 };
+/// A role that was there before its object has two as well: what it holds, and, once a read has shown that, who gets in.
+fn one_plan(case: &Case, drive: &Drive) {
+    let was_there = |role: &FakeRole| case.observed.nobodys || is_adopted(role);
+    let two = drive.ended == Ended::Released || case.observed.role.as_ref().is_some_and(was_there);
+    let allowed = if two { 2 } else { 1 };
     assert!(drive.plans <= allowed + drive.surprises, "{drive:?}");
 }

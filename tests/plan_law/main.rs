@@ -15,6 +15,7 @@
 mod support;
 
 mod actor;
+mod before;
 mod desired;
 mod dice;
 mod faults;
@@ -23,6 +24,7 @@ mod invariants;
 mod law;
 mod observed;
 mod steps;
+mod takeover;
 mod trusted;
 mod world;
 

@@ -9,9 +9,10 @@ use mlservicerole_operator::api::{
 use mlservicerole_operator::iam::arn::{PolicyArn, RoleArn};
 use mlservicerole_operator::iam::quota;
 use mlservicerole_operator::iam::tags;
-use mlservicerole_operator::plan::{Rival, RoleIntent};
+use mlservicerole_operator::plan::{Departure, FormerState, Retention, Rival, RoleIntent};
 use serde_json::{Value, json};
 
+use crate::before::{adopted, nobodys_role};
 use crate::desired::{
     self, ACCOUNTS, Desired, FORMER_CLUSTER_UID, INLINE_QUOTA, ISSUERS, NAMESPACE, SERVICES,
 };
@@ -45,6 +46,10 @@ pub struct Observed {
     pub role: Option<FakeRole>,
     /// Whether that role belongs to this object, by how it was made and not by how it is judged.
     pub ours: bool,
+    /// Whether it belongs to nobody, likewise.
+    pub nobodys: bool,
+    /// What it was before it was taken over, by the name that its tag gives the record.
+    pub record: Option<(String, FormerState)>,
     pub service_accounts: BTreeMap<String, FakeServiceAccount>,
     pub rivals: Vec<Rival>,
     pub memory: Memory,
@@ -56,10 +61,23 @@ pub struct Observed {
 
 pub fn observed(dice: &mut Dice, desired: &Desired) -> Observed {
     let intent = &desired.intent;
-    let (role, ours) = match dice.roll(6) {
-        0 => (None, true),
-        1 => (Some(foreign_role(dice, intent)), false),
-        _ => (Some(own_role(dice, intent)), true),
+    let live_adoption = desired.departure.is_none() && intent.adoption.is_some();
+    let (mut role, ours, nobodys) = match dice.roll(8) {
+        0 => (None, true, false),
+        1 => (Some(foreign_role(dice, intent)), false, false),
+        2 => (Some(nobodys_role(dice, intent)), false, true),
+        3 | 4 if live_adoption => (Some(nobodys_role(dice, intent)), false, true),
+        _ => (Some(own_role(dice, intent)), true, false),
+    };
+    let unsaid = |departure: &Departure| departure.retain == Retention::Unsaid;
+    let times = match (&desired.departure, intent.adoption) {
+        (Some(departure), _) if unsaid(departure) => 1,
+        (_, Some(_)) => 2,
+        (_, None) => 5,
+    };
+    let record = match &mut role {
+        Some(role) if ours && dice.one_in(times) && !dice.one_in(4) => adopted(dice, intent, role),
+        _ => None,
     };
     let rivals: Vec<Rival> = [("rival", "uid-0", 1), ("late", "uid-2", 9)]
         .into_iter()
@@ -101,13 +119,15 @@ pub fn observed(dice: &mut Dice, desired: &Desired) -> Observed {
         delayed_reads: if dice.one_in(4) { 1 + dice.roll(2) } else { 0 },
         role,
         ours,
+        nobodys,
+        record,
         service_accounts,
         rivals,
     }
 }
 
 /// A role of this object's in any state.
-fn own_role(dice: &mut Dice, intent: &RoleIntent) -> FakeRole {
+pub fn own_role(dice: &mut Dice, intent: &RoleIntent) -> FakeRole {
     let mut role = FakeRole {
         arn: intent.arn().clone(),
         id: "AROABEFORE".to_owned(),
@@ -343,13 +363,11 @@ fn foreign_role(dice: &mut Dice, intent: &RoleIntent) -> FakeRole {
     let mut set = |key: &str, value: &str| {
         role.tags.insert(key.to_owned(), value.to_owned());
     };
-    match dice.roll(7) {
-        0 => role.tags.clear(),
+    match dice.roll(5) {
         1 => set(tags::CLUSTER_UID, "cluster-9"),
         2 => set(tags::NAMESPACE_UID, "namespace-9"),
         3 => set(tags::NAMESPACE, "team-b"),
         4 => set(tags::NAME, "somebody"),
-        5 => set(tags::RETAINED, "true"),
         _ => {
             let elsewhere = format!("arn:aws:iam::{ACCOUNT}:role/elsewhere/{}", intent.arn().name());
             role.arn = elsewhere.parse().unwrap();

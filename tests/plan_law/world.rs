@@ -14,9 +14,10 @@ use mlservicerole_operator::controller::record::Record;
 use mlservicerole_operator::guard::Refusal;
 use mlservicerole_operator::iam::arn::RoleArn;
 use mlservicerole_operator::iam::role::{RoleContent, RoleHeader};
+use mlservicerole_operator::iam::tags;
 use mlservicerole_operator::plan::{
-    Clock, Depth, Failure, Next, Recalled, RoleKnowledge, ServiceAccountState, Step, Surroundings, plan,
-    plan_departure,
+    Clock, Depth, Failure, Next, Recalled, RoleKnowledge, RoleState, ServiceAccountState, Step, Surroundings,
+    plan, plan_departure, plan_observed,
 };
 
 use crate::desired::{self, Desired, NAME, NAMESPACE, UID};
@@ -54,6 +55,8 @@ pub struct World<'a> {
     begun: Mutex<Vec<Step>>,
     /// A plan of exactly these steps needs no run: from this very state it was run and looked at before.
     run_before: Option<Vec<Step>>,
+    /// Whether plans are only told.
+    pub observes: bool,
 }
 
 /// How a reconcile, or a series of them, ended.
@@ -70,6 +73,8 @@ pub enum Ended {
     Cut,
     /// What is left to do is what was run before, step by step.
     AsBefore,
+    /// These steps were told and not taken.
+    Told(Vec<Step>),
 }
 
 /// What a reconcile, or a series of them, took.
@@ -103,6 +108,9 @@ impl<'a> World<'a> {
         iam.rewrite_documents(case.observed.rewrites);
         iam.delay_new_roles(case.observed.delayed_reads);
         let cluster = FakeCluster::new(object(case));
+        if let Some((name, record)) = &case.observed.record {
+            cluster.add_former_state(name, record.clone());
+        }
         for (name, account) in &case.observed.service_accounts {
             cluster.add_service_account(name, account.clone());
         }
@@ -113,6 +121,7 @@ impl<'a> World<'a> {
             clock: AtomicU64::new(DRIFT.as_millis() as u64),
             begun: Mutex::default(),
             run_before: None,
+            observes: false,
         }
     }
 
@@ -125,6 +134,7 @@ impl<'a> World<'a> {
             clock: AtomicU64::new(self.clock.load(Ordering::Relaxed)),
             begun: Mutex::default(),
             run_before: None,
+            observes: self.observes,
         }
     }
 
@@ -160,7 +170,11 @@ impl<'a> World<'a> {
                 (read, DRIFT - Duration::from_secs(1))
             }
             memory @ (Memory::Old | Memory::Wrong) => {
-                let wanted = intent.new_role();
+                let mut wanted = intent.new_role();
+                let found = self.case.observed.role.as_ref();
+                if let Some(record) = found.and_then(|role| role.tags.get(tags::ADOPTED)) {
+                    wanted.tags.insert(tags::ADOPTED.to_owned(), record.clone());
+                }
                 let header = RoleHeader {
                     arn: wanted.arn,
                     id: "AROAOLD".to_owned(),
@@ -226,13 +240,11 @@ impl<'a> World<'a> {
         let around = self.around(&found);
         match &self.case.desired.departure {
             Some(departure) => plan_departure(departure, knowledge, around, clock),
-            None => plan(
-                &self.case.desired.intent,
-                is_placed(object),
-                knowledge,
-                around,
-                clock,
-            ),
+            None => {
+                let planner = if self.observes { plan_observed } else { plan };
+                let intent = &self.case.desired.intent;
+                planner(intent, is_placed(object), knowledge, around, clock)
+            }
         }
     }
 
@@ -302,11 +314,16 @@ impl<'a> World<'a> {
                 }
                 Next::Do(plan) if plan.is_empty() => {
                     knowledge.disputed_since = None;
+                    knowledge.was_ours |= matches!(knowledge.state, RoleState::Present { .. });
                     return drive;
                 }
                 Next::Do(plan) => {
                     drive.plans += 1;
                     let steps: Vec<Step> = plan.steps().cloned().collect();
+                    if self.observes {
+                        drive.ended = Ended::Told(steps);
+                        return drive;
+                    }
                     if self.run_before.as_ref() == Some(&steps) {
                         drive.ended = Ended::AsBefore;
                         return drive;

@@ -184,6 +184,11 @@ impl FakeCluster {
         self.lock().former_states.clone()
     }
 
+    /// Makes a record exist.
+    pub fn add_former_state(&self, name: &str, former: FormerState) {
+        self.lock().former_states.insert(name.to_owned(), former);
+    }
+
     /// Takes a record away behind everybody's back.
     pub fn forget_former_state(&self, name: &str) {
         self.lock().former_states.remove(name);

@@ -96,6 +96,8 @@ struct State {
     /// Writes to existing roles are allowed only where the role carries this tag, as the operator's own IAM policy
     /// has it (condition key `aws:ResourceTag/…`).
     required_tag: Option<(String, String)>,
+    /// This role may be tagged while it is nobody's, as such a policy has it where roles are taken over.
+    claimable: Option<RoleArn>,
     quotas: AccountQuotas,
     next_id: u64,
 }
@@ -143,6 +145,7 @@ impl FakeIam {
                 rewrite_documents: false,
                 role_quota: 1_000,
                 required_tag: None,
+                claimable: None,
                 quotas: AccountQuotas {
                     known: true,
                     ..AccountQuotas::default()
@@ -171,6 +174,7 @@ impl FakeIam {
                 rewrite_documents: state.rewrite_documents,
                 role_quota: state.role_quota,
                 required_tag: state.required_tag.clone(),
+                claimable: state.claimable.clone(),
                 quotas: state.quotas,
                 next_id: state.next_id,
             })),
@@ -284,6 +288,11 @@ impl FakeIam {
     /// Denies every write to an existing role that doesn't carry the tag, as the operator's own IAM policy does.
     pub fn require_tag(&self, key: &str, value: &str) {
         self.lock().required_tag = Some((key.to_owned(), value.to_owned()));
+    }
+
+    /// Lets this role be tagged while it doesn't carry the tag at all, or was retained.
+    pub fn allow_claim(&self, arn: &RoleArn) {
+        self.lock().claimable = Some(arn.clone());
     }
 
     // What goes wrong.
@@ -411,12 +420,40 @@ impl State {
         else {
             return Ok(());
         };
+        let claims = |role: &FakeRole| {
+            let retained = role.tags.contains_key("mlservicerole.io/retained")
+                || role
+                    .tags
+                    .get("mlservicerole.io/uid")
+                    .is_some_and(|uid| uid == "retained");
+            let nobodys = retained || !role.tags.contains_key(key);
+            operation == "TagRole" && nobodys && self.claimable.as_ref() == Some(&role.arn)
+        };
         match self.roles.get(&role.to_ascii_lowercase()) {
-            Some(role) if role.tags.get(key) != Some(value) => Err(iam_error(
+            Some(role) if role.tags.get(key) != Some(value) && !claims(role) => Err(iam_error(
                 operation,
                 "AccessDenied",
                 "no identity-based policy allows it",
             )),
+            _ => Ok(()),
+        }
+    }
+
+    /// A role of nobody's takes no other tags than those that make it this cluster's (condition key
+    /// `aws:RequestTag/…`).
+    fn check_claim(
+        &self,
+        operation: &'static str,
+        name: &RoleName,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), AwsError> {
+        let Some((key, value)) = &self.required_tag else {
+            return Ok(());
+        };
+        match self.roles.get(&name.as_str().to_ascii_lowercase()) {
+            Some(role) if role.tags.get(key) != Some(value) && tags.get(key) != Some(value) => Err(
+                iam_error(operation, "AccessDenied", "no identity-based policy allows it"),
+            ),
             _ => Ok(()),
         }
     }

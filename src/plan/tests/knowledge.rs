@@ -233,3 +233,18 @@ fn a_denial_soon_after_the_role_was_tagged_passes_and_a_later_one_is_final() {
         assert_eq!(knowledge.told(other.clone(), &clock(100, 101)), other);
     }
 }
+
+#[test]
+fn a_role_that_was_marked_as_ours_is_remembered_as_ours() {
+    let intent = intent(json!({}));
+    let mut header = header(&intent);
+    header.tags.clear();
+    let mut knowledge = read(header, Some(content(&intent)), 5);
+    knowledge.note_done(
+        &Step::Tag([("team".to_owned(), "a".to_owned())].into()),
+        seconds(6),
+    );
+    assert!(!knowledge.was_ours);
+    knowledge.note_done(&Step::Tag(intent.owner.tags()), seconds(7));
+    assert!(knowledge.was_ours);
+}

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::fixtures::*;
-use crate::plan::{Depth, Pending, RoleKnowledge, observed_departure, plan, plan_observed};
+use crate::iam::tags;
+use crate::plan::{Depth, Pending, RoleIntent, RoleKnowledge, observed_departure, plan, plan_observed};
 
 #[test]
 fn a_role_is_looked_up_before_it_is_said_to_be_created() {
@@ -71,4 +72,44 @@ fn an_object_that_goes_says_what_stays_and_how_to_have_it_taken_away() {
             said.message
         );
     }
+}
+
+/// What is told of an object whose role was taken over and lacks a policy.
+fn told_of_an_adopted_role(intent: &RoleIntent) -> String {
+    let mut header = header(intent);
+    header.tags.insert(tags::ADOPTED.to_owned(), "record".to_owned());
+    let mut held = content(intent);
+    held.attached.clear();
+    let known = read(header, Some(held), 5);
+    let around = around(&[], &[]);
+    show(&steps(plan_observed(intent, true, &known, around, &clock(5, 5))))
+}
+
+#[test]
+fn what_becomes_of_a_service_account_is_told_once() {
+    let class = json!({"allow": {"adopt": [{
+        "arn": "arn:aws:iam::111122223333:role/theirs/their-role", "namespaces": ["team-a"],
+    }]}});
+    let spec = json!({
+        "adoptionPolicy": "Adopt", "role": {"name": "their-role"}, "managedPolicyArns": [READ_ONLY],
+    });
+    let intent = intent_under(&class, spec);
+    let told = told_of_an_adopted_role(&intent);
+    assert_eq!(told.matches("CreateServiceAccount").count(), 1, "{told}");
+    // Also where the role is an earlier object's, so that one plan does it all.
+    let mut header = header(&intent);
+    header.tags.insert(tags::UID.to_owned(), "uid-before".to_owned());
+    let known = read(header, Some(content(&intent)), 5);
+    let around = around(&[], &[]);
+    let told = show(&steps(plan_observed(&intent, true, &known, around, &clock(5, 5))));
+    assert_eq!(told.matches("CreateServiceAccount").count(), 1, "{told}");
+}
+
+#[test]
+fn all_is_told_of_an_adopted_role_also_where_nobody_may_adopt_it_any_more() {
+    let told = told_of_an_adopted_role(&intent(json!({"managedPolicyArns": [READ_ONLY]})));
+    assert!(
+        told.contains("Attach") && told.contains("CreateServiceAccount"),
+        "{told}"
+    );
 }

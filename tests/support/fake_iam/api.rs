@@ -82,6 +82,7 @@ impl IamApi for FakeIam {
             return Ok(());
         }
         self.call(OPERATION, name.as_str(), |state| {
+            state.check_claim(OPERATION, name, tags)?;
             let role = state.modifiable_role(OPERATION, name)?;
             rules::add_tags(OPERATION, &mut role.tags, tags)
         })
