@@ -78,6 +78,10 @@ pub fn retained_mark(tags: &BTreeMap<String, String>) -> BTreeMap<String, String
 /// Whether IAM takes the two for the same key (IAM user guide, "Tags for IAM resources": keys are
 /// not case-sensitive).
 pub fn same_key(a: &str, b: &str) -> bool {
+    if a.is_ascii() && b.is_ascii() {
+        // Most keys are, and every comparison of tags comes here.
+        return a.eq_ignore_ascii_case(b);
+    }
     fold(a).eq(fold(b))
 }
 

@@ -28,6 +28,8 @@ mod api;
 mod documents;
 #[path = "fake_iam/errors.rs"]
 mod errors;
+#[path = "fake_iam/permissions.rs"]
+mod permissions;
 #[path = "fake_iam/rules.rs"]
 mod rules;
 
@@ -349,8 +351,9 @@ impl FakeIam {
     }
 
     pub fn count(&self, operation: &str) -> usize {
-        let operations = self.operations();
-        operations.iter().filter(|seen| **seen == operation).count()
+        let state = self.lock();
+        let calls = state.calls.iter();
+        calls.filter(|call| call.operation == operation).count()
     }
 
     /// The operations that change something, in order.
@@ -409,53 +412,6 @@ impl State {
         let id = format!("AROAFAKE{:013}", self.next_id);
         self.next_id += 1;
         id
-    }
-
-    fn check_permission(&self, operation: &'static str, role: &str) -> Result<(), AwsError> {
-        let reads = operation.starts_with("Get") || operation.starts_with("List");
-        let Some((key, value)) = self
-            .required_tag
-            .as_ref()
-            .filter(|_| !reads && operation != "CreateRole")
-        else {
-            return Ok(());
-        };
-        let claims = |role: &FakeRole| {
-            let retained = role.tags.contains_key("mlservicerole.io/retained")
-                || role
-                    .tags
-                    .get("mlservicerole.io/uid")
-                    .is_some_and(|uid| uid == "retained");
-            let nobodys = retained || !role.tags.contains_key(key);
-            operation == "TagRole" && nobodys && self.claimable.as_ref() == Some(&role.arn)
-        };
-        match self.roles.get(&role.to_ascii_lowercase()) {
-            Some(role) if role.tags.get(key) != Some(value) && !claims(role) => Err(iam_error(
-                operation,
-                "AccessDenied",
-                "no identity-based policy allows it",
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// A role of nobody's takes no other tags than those that make it this cluster's (condition key
-    /// `aws:RequestTag/…`).
-    fn check_claim(
-        &self,
-        operation: &'static str,
-        name: &RoleName,
-        tags: &BTreeMap<String, String>,
-    ) -> Result<(), AwsError> {
-        let Some((key, value)) = &self.required_tag else {
-            return Ok(());
-        };
-        match self.roles.get(&name.as_str().to_ascii_lowercase()) {
-            Some(role) if role.tags.get(key) != Some(value) && tags.get(key) != Some(value) => Err(
-                iam_error(operation, "AccessDenied", "no identity-based policy allows it"),
-            ),
-            _ => Ok(()),
-        }
     }
 
     /// For writes, which see a role at once.
