@@ -32,6 +32,8 @@ mod errors;
 mod permissions;
 #[path = "fake_iam/rules.rs"]
 mod rules;
+#[path = "fake_iam/state.rs"]
+mod state;
 
 pub use errors::{iam_error, lost_answer, throttled};
 
@@ -405,43 +407,6 @@ impl FakeIam {
             (None, None) => perform(&mut state),
         }
     }
-}
-
-impl State {
-    fn new_id(&mut self) -> String {
-        let id = format!("AROAFAKE{:013}", self.next_id);
-        self.next_id += 1;
-        id
-    }
-
-    /// For writes, which see a role at once.
-    fn role_mut(&mut self, operation: &'static str, name: &RoleName) -> Result<&mut FakeRole, AwsError> {
-        self.roles
-            .get_mut(&name.as_str().to_ascii_lowercase())
-            .ok_or_else(|| no_such_role(operation, name))
-    }
-
-    /// For reads, which may not see a new role yet.
-    fn read_role(&mut self, operation: &'static str, name: &RoleName) -> Result<FakeRole, AwsError> {
-        let key = name.as_str().to_ascii_lowercase();
-        if let Some(left) = self.invisible.get_mut(&key).filter(|left| **left > 0) {
-            *left -= 1;
-            return Err(no_such_role(operation, name));
-        }
-        let mut role = self.role_mut(operation, name)?.clone();
-        if self.rewrite_documents {
-            role.trust = documents::rewrite(&role.trust);
-            for document in role.inline.values_mut() {
-                *document = documents::rewrite(document);
-            }
-        }
-        Ok(role)
-    }
-}
-
-fn no_such_role(operation: &'static str, name: &RoleName) -> AwsError {
-    let message = format!("The role with name {name} cannot be found.");
-    iam_error(operation, "NoSuchEntity", &message)
 }
 
 impl From<FakeRole> for RoleHeader {
