@@ -51,11 +51,10 @@ pub enum Retention {
 }
 
 impl Retention {
-    /// What becomes of the role's ARN on ServiceAccounts. Where nothing is said it stays on those that carried it
-    /// before the role was taken over; there is no such ServiceAccount where the operator created the role.
+    /// What becomes of the role's ARN on ServiceAccounts, as far as it can be said without a look at the role.
     pub fn own_arn(&self) -> OwnArn {
         match self {
-            Retention::Unsaid => OwnArn::StaysWhereItWas,
+            Retention::Unsaid => OwnArn::Undecided,
             Retention::Retain => OwnArn::Stays,
             Retention::Delete | Retention::Refused(_) => OwnArn::Goes,
         }
@@ -89,7 +88,12 @@ pub fn plan_departure(
 ) -> Next {
     let Departure { owner, role_arn, .. } = departure;
     let retain = departure.retain == Retention::Retain;
-    let own = departure.retain.own_arn();
+    let own = match (departure.retain.own_arn(), &knowledge.state) {
+        (OwnArn::Undecided, RoleState::Present { header, .. }) if knowledge.is_fresh(clock) => {
+            undecided_arn(departure, header, knowledge)
+        }
+        (own, _) => own,
+    };
     // A refused Retain keeps the annotation, so that pods keep working until somebody decides.
     let undecided = matches!(departure.retain, Retention::Refused(_));
     let unbind = if undecided {
@@ -136,7 +140,13 @@ pub fn plan_departure(
                 message: format!("{}; this object goes without it", refusal.message),
                 warning: true,
             });
-            plan.stage(release(owner, Some(role_arn), &[], around, own));
+            plan.stage(release(
+                owner,
+                Some(role_arn),
+                &[],
+                around,
+                own.of_anothers_role(),
+            ));
             plan.stage(departure.let_go());
             return Next::Do(plan);
         }
@@ -183,6 +193,19 @@ pub fn plan_departure(
     }
     plan.stage(departure.let_go());
     Next::Do(plan)
+}
+
+/// What becomes of the ARN of a role of which nothing is said: it goes with a role that is deleted.
+fn undecided_arn(departure: &Departure, header: &RoleHeader, knowledge: &RoleKnowledge) -> OwnArn {
+    if is_adopted(header) {
+        return OwnArn::StaysWhereItWas;
+    }
+    let Departure { owner, role_arn, .. } = departure;
+    let former = &departure.former_cluster_uids;
+    match judge(owner, role_arn, header, former, knowledge.was_ours) {
+        Ownership::Ours | Ownership::Inherited => OwnArn::Goes,
+        Ownership::Foreign(_) => OwnArn::Undecided,
+    }
 }
 
 /// Whether a role carries the mark that this very object put on it before its run was cut.
@@ -255,7 +278,7 @@ fn gone(departure: &Departure, knowledge: &RoleKnowledge, around: Surroundings<'
         Some(&departure.role_arn),
         &[],
         around,
-        departure.retain.own_arn(),
+        departure.retain.own_arn().of_anothers_role(),
     ));
     plan.stage(departure.let_go());
     Next::Do(plan)

@@ -23,6 +23,19 @@ pub enum OwnArn {
     StaysWhereItWas,
     /// It stays everywhere, as with a role that is retained: pods go on working.
     Stays,
+    /// It isn't known yet whether the role goes or is given back: a ServiceAccount whose ARN was there before waits.
+    Undecided,
+}
+
+impl OwnArn {
+    /// The same, once it is known that the role isn't this object's to delete, or was deleted by somebody else: what a
+    /// ServiceAccount carried before the object stays.
+    pub fn of_anothers_role(self) -> Self {
+        match self {
+            OwnArn::Undecided => OwnArn::StaysWhereItWas,
+            own => own,
+        }
+    }
 }
 
 /// Steps that let go of every ServiceAccount that this object bound, `kept` ones aside. What was recorded as the former ARN is
@@ -40,7 +53,8 @@ pub fn release(
         uid: owner.uid.clone(),
     };
     let mut steps = Vec::new();
-    for sa in bound_here(owner, kept, around) {
+    let waits = |sa: &ServiceAccountState| own == OwnArn::Undecided && points_at(sa, arn) && is_circular(sa);
+    for sa in bound_here(owner, kept, around).filter(|sa| !waits(sa)) {
         let takes_arn = points_at(sa, arn) && own != OwnArn::Stays;
         let mut change = Change::of(sa);
         for marker in MARKERS {

@@ -452,15 +452,7 @@ fn is_left_behind(world: &World<'_>, start: &Start, retention: &Retention) -> Re
     for (name, account) in &world.cluster.service_accounts() {
         is_free(name, account, &arn, retained)?;
         let before = start.accounts.get(name);
-        // Not yet so: an ARN that its ServiceAccount carried before a role was created is put back, and the role goes.
-        let recorded_itself = |before: &FakeServiceAccount| {
-            goes && *retention == Retention::Unsaid
-                && before.annotation(PREVIOUS_ROLE_ARN_ANNOTATION) == Some(&arn)
-        };
-        if let Some(before) = before
-            .filter(|before| !retained && before.uid == account.uid)
-            .filter(|before| !recorded_itself(before))
-        {
+        if let Some(before) = before.filter(|before| !retained && before.uid == account.uid) {
             has_back_what_it_had(name, before, account, &arn, predates)?;
         }
         let value = before.and_then(|before| before.annotation(ROLE_ARN_ANNOTATION));
