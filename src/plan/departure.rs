@@ -115,6 +115,13 @@ pub fn plan_departure(
             Retention::Retain => retained(role_arn),
             _ => given_back(role_arn),
         });
+        plan.stage(release(
+            owner,
+            Some(role_arn),
+            &[],
+            around,
+            own.of_anothers_role(),
+        ));
         plan.stage(departure.let_go());
         return Next::Do(plan);
     }

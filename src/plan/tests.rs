@@ -11,6 +11,7 @@ mod give_back;
 mod knowledge;
 mod observation;
 mod outcome;
+mod own_arn;
 mod ownership;
 mod placement;
 mod planner;

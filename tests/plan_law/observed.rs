@@ -290,10 +290,15 @@ fn trust(dice: &mut Dice, intent: &RoleIntent) -> String {
     if dice.one_in(3) {
         statements.push(dice.pick(&strangers()).clone());
     }
+    let short = statements.clone();
     if dice.one_in(3) {
         statements = statements.into_iter().flat_map(split).collect();
     }
     document["Statement"] = Value::Array(statements);
+    // Other words may take more room than IAM has.
+    if quota::size(&document.to_string()) > quota::DEFAULT_TRUST_POLICY_SIZE {
+        document["Statement"] = Value::Array(short);
+    }
     document.to_string()
 }
 
