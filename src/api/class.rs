@@ -345,4 +345,23 @@ pub struct MlServiceRoleClassStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub issuers: Vec<String>,
+    /// While roles of this class carry another permissions boundary than the class says, or none: how far the
+    /// change has come. Absent once every role carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boundary_change: Option<BoundaryChange>,
+}
+
+/// A change of the permissions boundary that is under way.
+#[derive(JsonSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BoundaryChange {
+    /// What the roles are to carry; absent where the class has no boundary any more, which leaves them as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// What some of them carry still. The operator's own IAM policy must allow these too until then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub from: Vec<String>,
+    /// How many roles don't carry it yet.
+    pub pending_roles: i32,
 }

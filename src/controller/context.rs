@@ -134,6 +134,16 @@ impl Context {
         Arc::clone(records.entry(uid.to_owned()).or_default())
     }
 
+    /// Looks at the memory of an object; none where there is none, or a reconcile is at work on it.
+    pub fn peek<T>(&self, uid: &str, look: impl FnOnce(&Record) -> T) -> Option<T> {
+        let record = {
+            let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(records.get(uid)?)
+        };
+        let record = record.try_lock().ok()?;
+        Some(look(&record))
+    }
+
     /// Forgets an object that was let go, and remembers that it was: the cache may still show it for a moment.
     pub fn release(&self, uid: &str) {
         self.forget(uid);

@@ -100,11 +100,14 @@ async fn conclude(
         record.outdated_retries += 1;
         return Action::requeue(RETRY_OUTDATED * record.outdated_retries);
     }
-    let wait = match &drive.outcome {
-        Outcome::Failed(Failure {
-            refusal,
-            service_account,
-        }) => {
+    let wait = match (drive.outcome.failure(), &drive.outcome) {
+        (
+            Some(Failure {
+                refusal,
+                service_account,
+            }),
+            _,
+        ) => {
             let wait = record.next_backoff(context.timing.max_backoff);
             let wait = failure::pause(refusal, wait, context.timing.max_backoff);
             let about_one = service_account.is_some();
@@ -116,7 +119,7 @@ async fn conclude(
             });
             Some(wait)
         }
-        Outcome::ClassNotReady(_) => Some(record.next_backoff(context.timing.max_backoff)),
+        (None, Outcome::ClassNotReady(_)) => Some(record.next_backoff(context.timing.max_backoff)),
         _ => {
             record.pause = None;
             None

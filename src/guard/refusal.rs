@@ -70,6 +70,13 @@ impl Refusal {
         )
     }
 
+    /// What the class doesn't allow of an object whose role is there already: a refusal takes nothing from it.
+    pub fn of_live_role(mut self) -> Refusal {
+        self.message
+            .push_str("; the role keeps what it has until then (onViolation: Keep)");
+        self
+    }
+
     /// Several refusals as one: the first one's reason, everybody's words.
     pub fn joined(refusals: Vec<Refusal>) -> Option<Refusal> {
         let first = refusals.first()?;

@@ -7,7 +7,7 @@ use super::{Owner, Placement, quotas};
 use crate::api::condition::reasons;
 use crate::api::role::{AdoptionPolicy, ConflictPolicy, CreationPolicy};
 use crate::api::{DEFAULT_AUDIENCE, MlServiceRoleSpec};
-use crate::guard::{ClassRules, Refusal, Request, adoptable, check, check_supported};
+use crate::guard::{ClassRules, Refusal, Request, adoptable, check};
 use crate::iam::arn::{AccountId, Issuer, Partition, PolicyArn, RoleArn};
 use crate::iam::document::{self, Kind, PolicyDocument};
 use crate::iam::name::{derive_role_name, expand_path};
@@ -146,6 +146,19 @@ pub struct Resolution<'a> {
     pub cluster: &'a ClusterIdentity,
 }
 
+impl<'a> Resolution<'a> {
+    /// What the class is asked for.
+    pub fn request(&self) -> Request<'a> {
+        Request {
+            cluster: &self.cluster.name,
+            namespace: &self.namespace.name,
+            namespace_labels: &self.namespace.labels,
+            name: self.name,
+            spec: self.spec,
+        }
+    }
+}
+
 /// Resolves an object.
 pub fn resolve(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
     let intent = assemble(from)?;
@@ -161,6 +174,12 @@ pub fn usage(from: Resolution<'_>) -> Option<RoleUsage> {
 
 /// Everything but whether it fits.
 fn assemble(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
+    check(from.class, from.request())?;
+    assemble_allowed(from)
+}
+
+/// Everything but whether the class allows it and whether it fits.
+pub(super) fn assemble_allowed(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
     let Resolution {
         name,
         uid,
@@ -172,16 +191,6 @@ fn assemble(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
         account,
         cluster,
     } = from;
-    check_supported(spec)?;
-    check(
-        class,
-        Request {
-            namespace: &namespace.name,
-            namespace_labels: &namespace.labels,
-            name,
-            spec,
-        },
-    )?;
     quotas::check_texts(spec)?;
     let placement = place(&from)?;
     if let Some(placed) = placed.filter(|placed| **placed != placement) {

@@ -24,6 +24,7 @@ mod faults;
 mod foreign;
 mod gitops;
 mod life;
+mod narrowing;
 mod observe;
 mod plan_live;
 mod quotas;
@@ -68,6 +69,7 @@ fn parallel() -> Vec<Trial> {
     [
         // First what waits longest.
         life::trials(),
+        narrowing::trials(),
         deletion::trials(),
         deletion_obstacles::trials(),
         adoption::trials(),
