@@ -23,6 +23,7 @@ mod drift;
 mod faults;
 mod foreign;
 mod gitops;
+mod hostile;
 mod life;
 mod narrowing;
 mod observe;
@@ -88,6 +89,7 @@ fn parallel() -> Vec<Trial> {
         plan_live::trials(),
         classes::trials(),
         refusals::trials(),
+        hostile::trials(),
         quotas::trials(),
         states::trials(),
         faults::trials(),
