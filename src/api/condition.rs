@@ -62,6 +62,12 @@ pub mod reasons {
     pub const MANAGED_POLICY_NOT_ALLOWED: &str = "ManagedPolicyNotAllowed";
     /// The class doesn't allow inline policies.
     pub const INLINE_POLICY_NOT_ALLOWED: &str = "InlinePolicyNotAllowed";
+    /// The class doesn't allow a preset, or a value for one.
+    pub const PRESET_NOT_ALLOWED: &str = "PresetNotAllowed";
+    /// A preset names resources of a region, and the operator isn't told which.
+    pub const REGION_UNKNOWN: &str = "RegionUnknown";
+    /// A newer version of a preset is there than the object uses.
+    pub const PRESET_UPDATE_AVAILABLE: &str = "PresetUpdateAvailable";
     /// The class doesn't allow this role name.
     pub const ROLE_NAME_NOT_ALLOWED: &str = "RoleNameNotAllowed";
     /// The class doesn't allow a tag key.

@@ -48,6 +48,7 @@ pub async fn maintain(
                 knowledge: None,
                 usage,
                 bindings: vec![],
+                updates: vec![],
             };
             return Conclusion {
                 object,
@@ -102,6 +103,7 @@ pub async fn maintain(
             knowledge,
             usage,
             bindings,
+            updates: intent.preset_updates,
         },
     }
 }

@@ -130,6 +130,7 @@ async fn conclude(
     let report = crate::plan::Report {
         outcome: drive.outcome,
         bindings: facts.bindings,
+        updates: facts.updates,
         deleting,
     };
     let next = wait.unwrap_or_else(|| match &report.outcome {

@@ -16,6 +16,7 @@ mod outcome;
 mod ownership;
 mod placement;
 mod planner;
+mod presets;
 mod preview;
 mod quotas;
 mod release;

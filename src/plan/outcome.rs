@@ -1,6 +1,8 @@
 //! From what came of a reconcile to conditions. Nothing here may change from one reconcile to the next while
 //! nothing has changed: no times, no counts, no request ids.
 
+use std::iter;
+
 use super::{BindingVerdict, Pending};
 use crate::api::condition::{NewCondition, Verdict, reasons, types};
 use crate::guard::Refusal;
@@ -58,6 +60,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// How the wanted ServiceAccounts stand.
     pub bindings: Vec<BindingVerdict>,
+    /// Newer versions of the object's presets, for people.
+    pub updates: Vec<String>,
     /// Whether the object is being deleted.
     pub deleting: bool,
 }
@@ -76,7 +80,10 @@ pub fn conditions(report: &Report) -> Vec<NewCondition> {
             types::ACCEPTED,
             Verdict::True,
             reasons::ALLOWED,
-            "the class allows this object",
+            &iter::once("the class allows this object")
+                .chain(report.updates.iter().map(String::as_str))
+                .collect::<Vec<_>>()
+                .join("; "),
         ),
     };
     let waiting = |r#type| {

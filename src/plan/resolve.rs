@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Owner, Placement, quotas};
+use super::{Owner, Placement, presets, quotas};
 use crate::api::condition::reasons;
 use crate::api::role::{AdoptionPolicy, ConflictPolicy, CreationPolicy};
 use crate::api::{DEFAULT_AUDIENCE, MlServiceRoleSpec};
@@ -23,6 +23,8 @@ pub struct ClusterIdentity {
     pub name: String,
     /// Uid of its `kube-system` namespace.
     pub uid: String,
+    /// The region whose ML services presets mean, such as `eu-west-1`; none where the environment names none.
+    pub region: Option<String>,
 }
 
 /// A namespace, as far as it matters.
@@ -66,7 +68,7 @@ pub struct RoleIntent {
     pub permissions_boundary: Option<PolicyArn>,
     /// All its tags, ownership included.
     pub tags: BTreeMap<String, String>,
-    /// Its inline policies.
+    /// Its inline policies, that of its presets among them.
     pub inline: BTreeMap<String, PolicyDocument>,
     /// Its managed policies.
     pub attached: BTreeSet<PolicyArn>,
@@ -79,6 +81,8 @@ pub struct RoleIntent {
     pub arn_predates_us: bool,
     /// What the account allows.
     pub quotas: AccountQuotas,
+    /// For people: newer versions of its presets.
+    pub preset_updates: Vec<String>,
     /// Set where object and class both say that a role which is there already may be taken over.
     pub adoption: Option<Adoption>,
 }
@@ -151,6 +155,7 @@ impl<'a> Resolution<'a> {
     pub fn request(&self) -> Request<'a> {
         Request {
             cluster: &self.cluster.name,
+            account: Some((&self.account.partition, &self.account.id)),
             namespace: &self.namespace.name,
             namespace_labels: &self.namespace.labels,
             name: self.name,
@@ -205,6 +210,7 @@ pub(super) fn assemble_allowed(from: Resolution<'_>) -> Result<RoleIntent, Refus
         ));
     }
     let adoption = adoption(&from, &placement)?;
+    let presets = presets::expand(spec, &placement.role_arn, account, cluster)?;
     let owner = Owner {
         cluster: cluster.name.clone(),
         cluster_uid: cluster.uid.clone(),
@@ -237,8 +243,9 @@ pub(super) fn assemble_allowed(from: Resolution<'_>) -> Result<RoleIntent, Refus
             .and_then(|seconds| u32::try_from(seconds).ok())
             .unwrap_or(class.max_session_duration_seconds),
         permissions_boundary: class.permissions_boundary.clone(),
-        tags: all_tags(class, spec, &owner)?,
-        inline: documents(spec, account.quotas.inline_policies_size)?,
+        tags: all_tags(class, spec, &owner, presets.tag)?,
+        inline: documents(spec, presets.policy, account.quotas.inline_policies_size)?,
+        preset_updates: presets.updates,
         attached: policy_arns(spec)?,
         service_accounts: references
             .into_iter()
@@ -336,6 +343,7 @@ fn all_tags(
     class: &ClassRules,
     spec: &MlServiceRoleSpec,
     owner: &Owner,
+    presets: Option<(String, String)>,
 ) -> Result<BTreeMap<String, String>, Refusal> {
     let own = spec
         .role
@@ -362,6 +370,7 @@ fn all_tags(
     let mut all = class.tags.clone();
     all.extend(own.clone());
     all.extend(owner.tags());
+    all.extend(presets);
     // A role that is taken over carries the name of its record too.
     let adopts = spec.adoption_policy.unwrap_or_default() != AdoptionPolicy::Never;
     quotas::check_tags(all.len() + usize::from(adopts))?;
@@ -370,7 +379,11 @@ fn all_tags(
 
 /// Sid and Id mean nothing to IAM, but something to people: they go only where they would take more room than there
 /// is.
-fn documents(spec: &MlServiceRoleSpec, room: usize) -> Result<BTreeMap<String, PolicyDocument>, Refusal> {
+fn documents(
+    spec: &MlServiceRoleSpec,
+    presets: Option<(String, PolicyDocument)>,
+    room: usize,
+) -> Result<BTreeMap<String, PolicyDocument>, Refusal> {
     let mut documents = BTreeMap::new();
     for policy in &spec.inline_policies {
         let document = PolicyDocument::from_value(&policy.document)
@@ -391,6 +404,7 @@ fn documents(spec: &MlServiceRoleSpec, room: usize) -> Result<BTreeMap<String, P
             ));
         }
     }
+    documents.extend(presets);
     if quotas::inline_size(&documents) > room {
         for document in documents.values_mut() {
             *document = document.without_labels();

@@ -157,6 +157,7 @@ pub fn desired(dice: &mut Dice) -> Desired {
             cluster: &ClusterIdentity {
                 name: "prod".to_owned(),
                 uid: CLUSTER_UID.to_owned(),
+                region: Some("eu-west-1".to_owned()),
             },
         })
     };

@@ -36,6 +36,7 @@ fn report(outcome: Outcome, bindings: Vec<BindingVerdict>) -> Vec<NewCondition> 
     conditions(&Report {
         outcome,
         bindings,
+        updates: vec![],
         deleting: false,
     })
 }
@@ -217,6 +218,7 @@ fn every_report() -> Vec<Report> {
                 reports.push(Report {
                     outcome: outcome.clone(),
                     bindings: bindings.clone(),
+                    updates: vec![],
                     deleting,
                 });
             }
