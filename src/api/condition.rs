@@ -42,8 +42,6 @@ pub mod reasons {
 
     /// A field's value can't be used.
     pub const INVALID_SPEC: &str = "InvalidSpec";
-    /// A field's value belongs to a later release.
-    pub const NOT_YET_SUPPORTED: &str = "NotYetSupported";
     /// No class of that name.
     pub const CLASS_NOT_FOUND: &str = "ClassNotFound";
     /// No className and no default class.

@@ -28,6 +28,7 @@ mod life;
 mod narrowing;
 mod observe;
 mod plan_live;
+mod presets;
 mod quotas;
 mod refusals;
 mod replace;
@@ -90,6 +91,7 @@ fn parallel() -> Vec<Trial> {
         classes::trials(),
         refusals::trials(),
         hostile::trials(),
+        presets::trials(),
         quotas::trials(),
         states::trials(),
         faults::trials(),

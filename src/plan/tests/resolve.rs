@@ -110,16 +110,6 @@ fn an_empty_list_of_service_accounts_is_none_and_not_the_default() {
 }
 
 #[test]
-fn what_a_later_release_brings_is_refused_before_anything_else() {
-    refused(
-        &json!({"allow": {"namespaces": {"matchLabels": {"team": "b"}}}}),
-        json!({"access": [{"preset": "later"}]}),
-        "NotYetSupported",
-        &["spec.access"],
-    );
-}
-
-#[test]
 fn what_the_class_does_not_allow_is_refused() {
     refused(
         &json!({}),
