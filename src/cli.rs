@@ -1,6 +1,7 @@
 //! The command line. Each subcommand hands over to a module of its own; nothing is decided here.
 
 mod plan;
+mod presets;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -26,6 +27,8 @@ enum Command {
     Run(RunArgs),
     /// Show what would come of manifests: roles, policies and steps, or why they are refused.
     Plan(plan::PlanArgs),
+    /// Show the presets that an MlServiceRole's `access` may name.
+    Presets(presets::PresetsArgs),
     /// Print the CustomResourceDefinitions as YAML.
     Crd,
 }
@@ -74,6 +77,7 @@ impl Cli {
         let result = match self.command {
             Command::Plan(args) => return plan::run(&args),
             Command::Run(args) => crate::run::run(args),
+            Command::Presets(args) => presets::run(&args),
             Command::Crd => print_crds(),
         };
         match result {

@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use super::error::AccessError;
 use super::preset::Preset;
 
 macro_rules! files {
@@ -83,11 +84,19 @@ pub fn preset(name: &str) -> Option<&'static Preset> {
     CATALOGUE.get(index)
 }
 
-/// The name that was probably meant, when one is near enough to be a slip of the pen.
-pub(super) fn nearest(name: &str) -> Option<&'static str> {
-    nearest_of(name, CATALOGUE.iter().map(|preset| preset.name.as_str()))
+/// The preset of that name, or a refusal that says which name was probably meant.
+///
+/// # Errors
+///
+/// [`AccessError::UnknownPreset`].
+pub fn find(name: &str) -> Result<&'static Preset, AccessError> {
+    preset(name).ok_or_else(|| AccessError::UnknownPreset {
+        name: name.to_owned(),
+        nearest: nearest_of(name, CATALOGUE.iter().map(|preset| preset.name.as_str())),
+    })
 }
 
+/// The name that was probably meant, when one is near enough to be a slip of the pen.
 pub(super) fn nearest_of<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // Longer than any name that was meant, and the comparison takes time by the product of the lengths.
     if name.len() > 2 * LONGEST_NAME {

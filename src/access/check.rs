@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::catalogue::{nearest, nearest_of, preset};
+use super::catalogue::{find, nearest_of};
 use super::error::AccessError;
 use super::expand::Place;
 use super::preset::{Parameter, Preset, PresetVersion, StatementTemplate};
@@ -58,25 +58,14 @@ enum Passed {
 /// something that IAM would read as more than itself (`*`, `?`, `$`, quotes, braces, backslash), or not what the
 /// parameter's pattern takes.
 pub fn check<'a>(request: Request<'a>) -> Result<Checked<'a>, AccessError> {
-    let preset = preset(request.preset).ok_or_else(|| AccessError::UnknownPreset {
-        name: request.preset.to_owned(),
-        nearest: nearest(request.preset),
-    })?;
-    check_against(preset, request)
+    check_against(find(request.preset)?, request)
 }
 
 pub(super) fn check_against<'a>(
     preset: &'a Preset,
     request: Request<'a>,
 ) -> Result<Checked<'a>, AccessError> {
-    let number = request.version.unwrap_or(DEFAULT_VERSION);
-    let version = preset
-        .version(number)
-        .ok_or_else(|| AccessError::UnknownVersion {
-            preset: preset.name.clone(),
-            version: number,
-            newest: preset.newest_version(),
-        })?;
+    let version = preset.find_version(request.version.unwrap_or(DEFAULT_VERSION))?;
     for name in request.with.keys() {
         if !version.parameters.iter().any(|parameter| parameter.name == *name) {
             return Err(unknown_parameter(preset, version, name));

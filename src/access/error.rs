@@ -74,11 +74,11 @@ pub enum AccessError {
         limit: usize,
     },
     #[error(
-        "the preset {preset} is about resources of one region, and none is known; the administrator sets aws.region in \
-         the class"
+        "the preset {preset} is about resources of one region, and the operator knows none; ask the administrator to \
+         set one"
     )]
     NoRegion { preset: String },
-    #[error("{} is not the name of an AWS region, which looks like eu-west-1; correct aws.region in the class", Quoted(.0))]
+    #[error("{} is not the name of an AWS region, which looks like eu-west-1; ask the administrator to correct it", Quoted(.0))]
     Region(String),
     #[error(
         "the presets make no valid policy document ({0}); this is a fault of the operator, please report it"

@@ -21,7 +21,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use catalogue::{catalogue, preset};
+pub use catalogue::{catalogue, find, preset};
 pub use check::{Checked, MAX_VALUE_LENGTH, OWN_ROLE, Request, check};
 pub use error::AccessError;
 pub use expand::{MAX_EXPANSION, POLICY_NAME, Place, expand};

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
+use super::error::AccessError;
 use super::template::Template;
 
 /// A least-privilege policy with a name.
@@ -92,6 +93,19 @@ impl StatementTemplate {
 impl Preset {
     pub fn version(&self, number: u32) -> Option<&PresetVersion> {
         self.versions.iter().find(|version| version.number == number)
+    }
+
+    /// The version of that number, or a refusal that says which is the newest.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::UnknownVersion`].
+    pub fn find_version(&self, number: u32) -> Result<&PresetVersion, AccessError> {
+        self.version(number).ok_or_else(|| AccessError::UnknownVersion {
+            preset: self.name.clone(),
+            version: number,
+            newest: self.newest_version(),
+        })
     }
 
     pub fn newest_version(&self) -> u32 {

@@ -62,7 +62,9 @@ fn every_parameter_is_used_takes_its_examples_and_no_wildcard_alone() {
             let name = format!("{} of {}", parameter.name, preset.name);
             assert!(used, "{name} is used");
             assert!(!parameter.example.is_empty(), "{name} has an example");
-            for refused in ["", "*", "**", "?", "a*", "${x}", "a,b", "-", "_all", "/"] {
+            for refused in [
+                "", "*", "**", "?", "a*", "a/*/b", "${x}", "a b", "a\n", "\"", "/*",
+            ] {
                 assert!(!parameter.matches(refused), "{name} takes {refused:?}");
             }
             assert!(
@@ -151,4 +153,66 @@ fn every_preset_with_its_examples_is_a_policy_that_iam_takes_in_each_partition()
             assert_eq!(foreign, 0, "{text}");
         }
     }
+}
+
+/// Whether a text is one that a pattern with `*` means.
+fn means(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((head, "")) => text.starts_with(head),
+        Some(_) => panic!("{pattern}: only a last wildcard is known here"),
+    }
+}
+
+fn resources_and_values(preset: &Preset, version: &PresetVersion, values: &With) -> BTreeSet<String> {
+    let request = Request {
+        version: Some(version.number),
+        ..request(&preset.name, values)
+    };
+    let document = expand(&[check(request).unwrap()], &ireland().place())
+        .unwrap()
+        .unwrap();
+    let mut found = BTreeSet::new();
+    for statement in document.statements() {
+        found.extend(statement.resource().unwrap().value().iter().cloned());
+        found.extend(
+            statement
+                .condition()
+                .values()
+                .flat_map(|keys| keys.values().flatten().cloned()),
+        );
+    }
+    found
+}
+
+#[test]
+fn a_value_reaches_nothing_of_another_that_begins_like_it() {
+    let mut compared = 0;
+    for (preset, version) in versions() {
+        for parameter in &version.parameters {
+            let mut values: With = examples(version);
+            let short = parameter.example[0].clone();
+            values.insert(parameter.name.clone(), vec![short.clone()]);
+            let of_short = resources_and_values(preset, version, &values);
+            for more in ["b", "-b", "_b", ".b", "0", ":b", "-b-c"] {
+                let long = format!("{short}{more}");
+                if !parameter.matches(&long) {
+                    continue;
+                }
+                compared += 1;
+                values.insert(parameter.name.clone(), vec![long]);
+                let of_long = resources_and_values(preset, version, &values);
+                for narrow in of_short.difference(&of_long) {
+                    for other in of_long.difference(&of_short) {
+                        assert!(
+                            !means(narrow, other),
+                            "{narrow} reaches {other} of {}",
+                            preset.name
+                        );
+                    }
+                }
+            }
+        }
+    }
+    assert!(compared > 100, "{compared}");
 }

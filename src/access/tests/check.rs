@@ -223,3 +223,60 @@ fn a_newer_version_is_seen_and_applies_only_when_asked_for() {
         assert!(document.to_json().contains(bucket));
     }
 }
+
+#[test]
+fn names_that_a_service_reads_as_more_than_one_thing_are_refused() {
+    let table: &[(&str, &str, &[&str])] = &[
+        (
+            "opensearch-domain",
+            "index",
+            &[
+                "_all",
+                "_plugins",
+                ".kibana",
+                ".opendistro_security",
+                "-x",
+                "+x",
+                "a,b",
+                "a/b",
+                "a,_all",
+                "<x>",
+                "A",
+            ],
+        ),
+        (
+            "sagemaker-training-job",
+            "prefix",
+            &["team--a", "team-", "-team", "team_a", "team--"],
+        ),
+        ("transcribe-batch", "prefix", &["team--a", "team-", "team.a"]),
+        ("s3-prefix-read", "prefix", &["/", "/a", "a/", "a//b", ""]),
+        (
+            "bedrock-invoke-geo-profile",
+            "geography",
+            &["global", "us.", "eu.us", ""],
+        ),
+        (
+            "efs-mount",
+            "accessPoint",
+            &["fsap-*", "fsap-", "fs-0123456789abcdef0"],
+        ),
+        ("kms-via-s3", "key", &["alias/x", "*", "mrk-1"]),
+        ("logs-write", "logGroup", &["a:b", "a:*", "a:log-stream:b"]),
+        ("dynamodb-read", "table", &["a/index/b", "t/*"]),
+        ("s3vectors-query", "index", &["a/b", ""]),
+        ("bedrock-agent-invoke", "alias", &["A/B", "ALIAS12345/"]),
+        ("mlflow-tracking-read", "trackingServer", &["a/b", "a:b"]),
+    ];
+    for (preset, parameter, refused) in table {
+        let version = &super::preset(preset).unwrap().versions[0];
+        for value in *refused {
+            let mut values = examples(version);
+            values.insert((*parameter).to_owned(), vec![(*value).to_owned()]);
+            assert!(
+                matches!(check(request(preset, &values)), Err(AccessError::Value { .. })),
+                "{preset} {parameter} {value:?}"
+            );
+        }
+    }
+}

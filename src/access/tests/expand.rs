@@ -212,8 +212,8 @@ fn a_region_is_needed_only_by_what_is_regional_and_must_be_one() {
     let checked = [check(request("sagemaker-invoke-endpoint", &endpoint)).unwrap()];
     assert_eq!(
         expand(&checked, &without).unwrap_err().to_string(),
-        "the preset sagemaker-invoke-endpoint is about resources of one region, and none is known; the administrator \
-         sets aws.region in the class"
+        "the preset sagemaker-invoke-endpoint is about resources of one region, and the operator knows none; ask the \
+         administrator to set one"
     );
     for region in [
         "",
