@@ -157,6 +157,7 @@ async fn prepare(
     let in_use = context.use_class(class);
     let (rules, issuers) = usable_class(context, class)?;
     let request = Request {
+        cluster: &context.cluster.name,
         namespace: &namespace.name,
         namespace_labels: &namespace.labels,
         name: &object.name_any(),

@@ -4,14 +4,30 @@
 mod adopt;
 mod allow;
 mod class;
+mod condition;
+mod floor;
+mod inline;
+mod issuers;
+mod managed;
+mod pattern;
+mod policy;
 mod refusal;
+mod resource;
+mod selector;
+mod template;
 mod unsupported;
+mod violation;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use adopt::adoptable;
-pub use allow::{Request, check};
-pub use class::{ClassRules, issuers_in_force, understand};
+pub use allow::{Item, Request, check, violations};
+pub use class::{ClassRules, understand};
+pub use floor::Consents;
+pub use inline::Rule;
+pub use issuers::issuers_in_force;
+pub use managed::ManagedPolicies;
 pub use refusal::Refusal;
+pub use template::{Names, Template};
 pub use unsupported::check as check_supported;

@@ -5,5 +5,6 @@ mod allow;
 mod class;
 pub(crate) mod fixtures;
 mod issuers;
+mod pattern;
 mod refusal;
 mod unsupported;

@@ -307,6 +307,7 @@ fn offline_intent(
     guard::check(
         &rules,
         Request {
+            cluster: &assumed.cluster.name,
             namespace: &namespace.name,
             namespace_labels: &namespace.labels,
             name: &found.name,

@@ -198,6 +198,7 @@ impl<'a> Live<'a> {
         guard::check(
             &rules,
             guard::Request {
+                cluster: &self.cluster.name,
                 namespace: &home.name,
                 namespace_labels: &home.labels,
                 name: &found.name,
