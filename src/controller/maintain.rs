@@ -180,21 +180,24 @@ async fn prepare(
     let (rules, issuers) = usable_class(context, class)?;
     let request = Request {
         cluster: &context.cluster.name,
+        account: None,
         namespace: &namespace.name,
         namespace_labels: &namespace.labels,
         name: &object.name_any(),
         spec: &object.spec,
     };
-    let refused = guard::check(&rules, request).err();
+    // Before the account is asked for: what is refused anyway needs no call.
+    let mut refused = guard::check(&rules, request).err();
     let has_role = has_finalizer(object) && object.spec.mode != Some(Mode::Observe);
+    let revokes = has_role && rules.on_violation == OnViolation::Revoke;
+    let told = |refusal: &Refusal| match has_role {
+        true => refusal.clone().of_live_role(),
+        false => refusal.clone(),
+    };
     if let Some(refusal) = &refused
-        && !(has_role && rules.on_violation == OnViolation::Revoke)
+        && !revokes
     {
-        let refusal = refusal.clone();
-        return Err(Outcome::Refused(match has_role {
-            true => refusal.of_live_role(),
-            false => refusal,
-        }));
+        return Err(Outcome::Refused(told(refusal)));
     }
     let session = context
         .accounts
@@ -219,6 +222,14 @@ async fn prepare(
         cluster: &context.cluster,
     };
     *usage = plan::usage(from);
+    if refused.is_none() {
+        refused = guard::check(&rules, from.request()).err();
+        if let Some(refusal) = &refused
+            && !revokes
+        {
+            return Err(Outcome::Refused(told(refusal)));
+        }
+    }
     let intent = match &refused {
         None => resolve(from).map_err(Outcome::Refused)?,
         Some(refusal) => cut_back(from).ok_or_else(|| Outcome::Refused(refusal.clone()))?,

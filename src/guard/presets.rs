@@ -14,7 +14,7 @@ use crate::iam::arn::{AccountId, Partition, RoleArn};
 
 /// The presets of a class: for each, the values that its parameters may have. A parameter without an entry may have any
 /// value if it names no resource, and none if it does.
-pub(super) type AllowedPresets = BTreeMap<String, BTreeMap<String, Vec<Template>>>;
+pub type AllowedPresets = BTreeMap<String, BTreeMap<String, Vec<Template>>>;
 
 /// Reads `allow.presets`, or says what is wrong with it.
 pub(super) fn understand(written: &[AllowedPreset]) -> Result<AllowedPresets, Vec<String>> {
@@ -23,12 +23,13 @@ pub(super) fn understand(written: &[AllowedPreset]) -> Result<AllowedPresets, Ve
     for AllowedPreset { name, with } in written {
         let Some(preset) = access::preset(name) else {
             // Asked for without values, it says which one may be meant.
-            let error = access::check(access::Request {
+            let with = BTreeMap::new();
+            let asked = access::check(access::Request {
                 preset: name,
                 version: None,
-                with: &BTreeMap::new(),
+                with: &with,
             });
-            wrong.extend(error.err().map(|e| e.to_string()));
+            wrong.extend(asked.err().map(|e| e.to_string()));
             continue;
         };
         let mut values = BTreeMap::new();
@@ -175,7 +176,7 @@ fn may_pass(rules: &ClassRules, account: Option<(&Partition, &AccountId)>, value
                 arn.partition() == partition && arn.account() == account
             })
     };
-    value == OWN_ROLE || rules.pass_roles.iter().any(is_meant)
+    value == OWN_ROLE || rules.consents.pass_roles().iter().any(is_meant)
 }
 
 fn written(allowed: Option<&Vec<Template>>, names: Names<'_>) -> String {

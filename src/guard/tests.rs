@@ -5,5 +5,5 @@ mod allow;
 mod class;
 pub(crate) mod fixtures;
 mod issuers;
+mod pattern;
 mod refusal;
-mod unsupported;

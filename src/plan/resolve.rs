@@ -7,7 +7,7 @@ use super::{Owner, Placement, presets, quotas};
 use crate::api::condition::reasons;
 use crate::api::role::{AdoptionPolicy, ConflictPolicy, CreationPolicy};
 use crate::api::{DEFAULT_AUDIENCE, MlServiceRoleSpec};
-use crate::guard::{ClassRules, Refusal, Request, adoptable, check};
+use crate::guard::{ClassRules, Names, Refusal, Request, adoptable, check};
 use crate::iam::arn::{AccountId, Issuer, Partition, PolicyArn, RoleArn};
 use crate::iam::document::{self, Kind, PolicyDocument};
 use crate::iam::name::{derive_role_name, expand_path};
@@ -270,9 +270,14 @@ pub fn place(from: &Resolution<'_>) -> Result<Placement, Refusal> {
         namespace,
         class,
         account,
+        cluster,
         ..
     } = from;
-    let Some(arn) = adoptable(class, &namespace.name, spec)? else {
+    let names = Names {
+        cluster: &cluster.name,
+        namespace: &namespace.name,
+    };
+    let Some(arn) = adoptable(class, names, spec)? else {
         return place_own(from);
     };
     if *arn.account() != account.id || *arn.partition() != account.partition {
@@ -296,12 +301,17 @@ fn adoption(from: &Resolution<'_>, placement: &Placement) -> Result<Option<Adopt
         spec,
         namespace,
         class,
+        cluster,
         ..
     } = from;
-    let Some(arn) = adoptable(class, &namespace.name, spec)? else {
+    let names = Names {
+        cluster: &cluster.name,
+        namespace: &namespace.name,
+    };
+    let Some(arn) = adoptable(class, names, spec)? else {
         return Ok(None);
     };
-    let own_place = class.role_names.contains(arn.name().as_str())
+    let own_place = class.allows_role_name(arn.name().as_str(), names)
         && place_own(from).is_ok_and(|own| own.role_arn == placement.role_arn);
     Ok(Some(Adoption {
         replaces_trust: spec.adoption_policy == Some(AdoptionPolicy::AdoptAndReplaceTrust),

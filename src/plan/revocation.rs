@@ -6,7 +6,7 @@ use super::resolve::{Resolution, RoleIntent, assemble_allowed};
 use crate::api::MlServiceRoleSpec;
 use crate::api::role::RoleProperties;
 use super::{Clock, Next, Notice, Plan, RoleKnowledge, Step, Surroundings, plan};
-use crate::guard::{Item, Refusal, Violation, violations};
+use crate::guard::{Item, Refusal, violations};
 
 /// What an object's role is cut back to; none where the class allows all of it, or where nothing may be done to the
 /// role: a role that the class doesn't let this object take over any more is left as it is.
@@ -20,7 +20,7 @@ pub fn cut_back(from: Resolution<'_>) -> Option<RoleIntent> {
     if violations.is_empty() {
         return None;
     }
-    let items: Vec<&Item> = violations.iter().map(|Violation { item, .. }| item).collect();
+    let items: Vec<&Item> = violations.iter().map(|(item, _)| item).collect();
     let closed = items
         .iter()
         .any(|item| matches!(item, Item::Namespace | Item::RoleName));

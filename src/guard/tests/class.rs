@@ -277,16 +277,14 @@ fn tag_keys_that_differ_only_in_case_are_one_key() {
 }
 
 #[test]
-fn every_mistake_is_named_at_once_and_what_is_unsupported_comes_first() {
+fn every_mistake_is_named_at_once() {
     let refusal = class_refusal(&least_class(&json!({
-        "onViolation": "Revoke",
         "aws": {"accountId": "1"},
         "roles": {"path": "x", "permissionsBoundary": {"none": null}},
         "allow": {"namespaces": {"matchLabel": {}}, "managedPolicyArns": ["x"], "roleNames": ["*"]},
     })));
-    assert_eq!(refusal.reason, "NotYetSupported");
+    assert_eq!(refusal.reason, "InvalidSpec");
     for part in [
-        "onViolation Revoke",
         "allow.roleNames",
         "aws.accountId",
         "roles.path",

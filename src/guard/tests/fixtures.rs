@@ -39,7 +39,7 @@ pub(crate) fn wide_class(patch: &Value) -> MlServiceRoleClassSpec {
         "allow": {
             "namespaces": {},
             "managedPolicyArns": [READ_ONLY, S3_READ],
-            "inline": [{"actions": ["*"], "resources": ["*"]}],
+            "inline": [{"actions": ["s3:Get*", "s3:List*", "s3:PutObject"], "resources": ["*"]}],
             "trustedServices": ["sagemaker.amazonaws.com"],
             "roleNames": ["trainer-role"],
             "tagKeys": ["Team", "cost-center"],
@@ -77,6 +77,8 @@ pub(crate) fn ask_as(
     spec: &MlServiceRoleSpec,
 ) -> Result<(), Refusal> {
     let request = Request {
+        account: None,
+        cluster: "prod",
         namespace: "team-a",
         namespace_labels: &labels(&[("team", "a")]),
         name,
