@@ -1,7 +1,11 @@
 //! Logging: structured events on standard error, as text for people or JSON for collectors.
 
+use std::io::{self, Write};
+
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
+
+use crate::api::text::is_disruptive;
 
 /// Format of the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -15,12 +19,82 @@ pub enum LogFormat {
 /// Installs the global subscriber. Errors: the filter can't be parsed, or a subscriber is installed already.
 pub fn install(format: LogFormat, filter: &str) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|e| format!("failed to parse --log {filter:?}: {e}"))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match format {
-        LogFormat::Text => builder.with_ansi(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder
+            .with_ansi(false)
+            .with_writer(|| OneLine(io::stderr()))
+            .try_init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_writer(io::stderr)
+            .try_init(),
     }
     .map_err(|e| format!("failed to start logging: {e}"))
+}
+
+/// Writes each event on a line of its own, whatever is in it: AWS's messages may quote what a tenant wrote, and nobody
+/// may write lines of their own into the log. The subscriber hands over one event at a time, with its end of line.
+struct OneLine<W>(W);
+
+impl<W: Write> Write for OneLine<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let mut line = String::with_capacity(text.len());
+        for c in text.strip_suffix('\n').unwrap_or(&text).chars() {
+            if is_disruptive(c) {
+                line.extend(c.escape_default());
+            } else {
+                line.push(c);
+            }
+        }
+        line.push('\n');
+        self.0.write_all(line.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nobody_can_write_a_line_of_their_own_into_the_log() {
+        let log = Shared::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || OneLine(writer.clone()))
+            .finish();
+        let hostile = "bad\n2026-01-01T00:00:00Z  INFO all is well\u{1b}[2K\u{202e}";
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(error = %hostile, "failed {hostile}");
+            tracing::info!("next");
+        });
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.contains(r"bad\n2026-01-01"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
+    }
 }

@@ -4,6 +4,8 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::text::one_line;
+
 #[cfg(test)]
 mod tests;
 
@@ -199,10 +201,7 @@ pub fn merge(
 }
 
 fn bounded(message: &str) -> String {
-    let clean: String = message
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let clean = one_line(message);
     match clean.char_indices().nth(MAX_MESSAGE) {
         Some((end, _)) => format!("{}…", &clean[..end]),
         None => clean,

@@ -6,6 +6,7 @@ pub mod class;
 pub mod condition;
 pub mod crd;
 pub mod role;
+pub mod text;
 
 pub use class::{MlServiceRoleClass, MlServiceRoleClassSpec, MlServiceRoleClassStatus};
 pub use role::{MlServiceRole, MlServiceRoleSpec, MlServiceRoleStatus};

@@ -9,6 +9,7 @@ use kube::{Api, Client, Resource};
 use tracing::warn;
 
 use crate::api::FIELD_MANAGER;
+use crate::api::text::one_line;
 
 /// The API server bounds an Event's note at 1,024 bytes.
 const MAX_NOTE: usize = 1000;
@@ -72,10 +73,7 @@ fn bounded(note: &str) -> String {
     while !note.is_char_boundary(end) {
         end -= 1;
     }
-    let clean: String = note[..end]
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let clean = one_line(&note[..end]);
     if end < note.len() {
         format!("{clean}…")
     } else {

@@ -5,6 +5,7 @@ mod api;
 mod error;
 mod events;
 mod former;
+mod guarded;
 mod identity;
 mod kubernetes;
 
@@ -12,5 +13,6 @@ pub use api::{ClusterApi, Kept, Removal};
 pub use error::{ClusterError, ClusterErrorClass};
 pub use events::{Event, Events};
 pub use former::FormerStates;
+pub use guarded::{Guarded, Unreadable};
 pub use identity::{cluster_uid, own_issuer, own_namespace};
 pub use kubernetes::{Kubernetes, annotation_managers, service_account_state};

@@ -7,21 +7,21 @@ use std::time::{Duration, Instant};
 
 use futures::channel::mpsc::UnboundedSender;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 
 use super::record::Record;
 use crate::api::{MlServiceRole, MlServiceRoleClass};
 use crate::aws::Accounts;
-use crate::cluster::{Events, Kubernetes};
+use crate::cluster::{Events, Guarded, Kubernetes};
 use crate::iam::arn::Issuer;
 use crate::plan::{Clock, ClusterIdentity};
 
 /// A role as cached; one that can't be read is kept apart and stops nobody.
-pub type GuardedRole = DeserializeGuard<MlServiceRole>;
+pub type GuardedRole = Guarded<MlServiceRole>;
 /// A class as cached.
-pub type GuardedClass = DeserializeGuard<MlServiceRoleClass>;
+pub type GuardedClass = Guarded<MlServiceRoleClass>;
 
 /// The caches.
 #[derive(Clone)]

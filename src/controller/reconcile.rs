@@ -30,7 +30,7 @@ pub async fn reconcile(object: Arc<GuardedRole>, context: Arc<Context>) -> Resul
     let cached = match &object.0 {
         Ok(cached) => cached,
         Err(invalid) => {
-            unreadable::tell(&context, &object, &invalid.error).await;
+            unreadable::tell(&context, &object, invalid).await;
             return Ok(Action::await_change());
         }
     };

@@ -2,8 +2,7 @@
 //! server takes that.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use tracing::warn;
@@ -11,12 +10,13 @@ use tracing::warn;
 use super::context::{Context, GuardedRole};
 use crate::api::condition::{self, reasons};
 use crate::api::{FIELD_MANAGER, MlServiceRole, ROLE_FINALIZER};
-use crate::cluster::{ClusterError, Event};
+use crate::cluster::{ClusterError, Event, Unreadable};
 use crate::guard::Refusal;
 use crate::plan::{Outcome, Report, conditions};
 
 /// Tells an object's people that it can't be read, where they don't know yet.
-pub async fn tell(context: &Context, object: &GuardedRole, error: &str) {
+pub async fn tell(context: &Context, object: &GuardedRole, unreadable: &Unreadable) {
+    let error = unreadable.error.as_str();
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     warn!(
         namespace,
@@ -54,20 +54,22 @@ async fn write(
     refusal: &Refusal,
     deleting: bool,
 ) -> Result<(), ClusterError> {
-    let resource = ApiResource::erase::<MlServiceRole>(&());
     let namespace = object.namespace().unwrap_or_default();
-    let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
+    let api: Api<GuardedRole> = Api::namespaced(context.client.clone(), &namespace);
     let live = api.get(&object.name_any()).await?;
-    let old: Vec<Condition> =
-        serde_json::from_value(live.data["status"]["conditions"].clone()).unwrap_or_default();
+    let Err(unreadable) = &live.0 else {
+        // It was corrected meanwhile, and the watch tells so.
+        return Ok(());
+    };
+    let old = &unreadable.conditions;
     let report = Report {
         outcome: Outcome::Refused(refusal.clone()),
         bindings: vec![],
         deleting,
     };
-    let generation = live.metadata.generation;
-    let new = condition::merge(&old, &conditions(&report), generation, Timestamp::now());
-    if new == old {
+    let generation = unreadable.metadata.generation;
+    let new = condition::merge(old, &conditions(&report), generation, Timestamp::now());
+    if new == *old {
         return Ok(());
     }
     // First the Event: the API server may not take a status of an object that it finds wrong itself.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use kube::api::ListParams;
-use kube::core::DeserializeGuard;
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 
@@ -15,7 +14,7 @@ use super::judge::{Stop, UID, accounts_of, begin, claims, class_report, intent, 
 use super::report::{ClusterView, FORMAT, PlanReport, RefusalView, RoleReport, RoleView};
 use crate::api::{DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass};
 use crate::aws::{Accounts as _, SdkAccounts, Session};
-use crate::cluster::{self, service_account_state};
+use crate::cluster::{self, Guarded, service_account_state};
 use crate::controller::reach::account_ref;
 use crate::controller::{failure, marks, observe};
 use crate::guard::{self, ClassRules, Refusal};
@@ -60,7 +59,7 @@ impl<'a> Live<'a> {
             .await
             .map_err(|e| format!("failed to read the cluster's uid: {e}"))?;
         let issuer = cluster::own_issuer(&client).await?;
-        let listed = Api::<DeserializeGuard<MlServiceRoleClass>>::all(client.clone())
+        let listed = Api::<Guarded<MlServiceRoleClass>>::all(client.clone())
             .list(&ListParams::default())
             .await
             .map_err(|e| format!("failed to list the MlServiceRoleClasses: {e}"))?;
@@ -128,7 +127,7 @@ impl<'a> Live<'a> {
         report: &mut RoleReport,
         notes: &mut Vec<String>,
     ) -> Result<(), Stop> {
-        let roles: Api<DeserializeGuard<MlServiceRole>> =
+        let roles: Api<Guarded<MlServiceRole>> =
             Api::namespaced(self.client.clone(), &found.namespace);
         let listed = roles.list(&ListParams::default()).await.map_err(unknown)?;
         let all: Vec<MlServiceRole> = listed.items.into_iter().filter_map(|role| role.0.ok()).collect();
