@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::context::{Context, GuardedRole};
 use crate::api::condition::{self, reasons};
-use crate::api::{FIELD_MANAGER, MlServiceRole, ROLE_FINALIZER};
+use crate::api::{FIELD_MANAGER, ROLE_FINALIZER};
 use crate::cluster::{ClusterError, Event, Unreadable};
 use crate::guard::Refusal;
 use crate::plan::{Outcome, Report, conditions};
