@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
-use kube::core::DeserializeGuard;
+use crate::cluster::Guarded;
 use kube::runtime::reflector::store;
 use serde_json::json;
 
@@ -16,13 +16,13 @@ fn role(name: &str, uid: &str, service_account: &str) -> GuardedRole {
         "metadata": {"name": name, "namespace": "team-a", "uid": uid},
         "spec": {"serviceAccounts": [{"name": service_account}]},
     });
-    DeserializeGuard(Ok(serde_json::from_value(role).unwrap()))
+    Guarded(Ok(serde_json::from_value(role).unwrap()))
 }
 
 fn class(name: &str) -> GuardedClass {
     let mut class = MlServiceRoleClass::new(name, crate::api::MlServiceRoleClassSpec::default());
     class.metadata.uid = Some(format!("uid-{name}"));
-    DeserializeGuard(Ok(class))
+    Guarded(Ok(class))
 }
 
 fn woken<K: Resource<DynamicType = ()>>(from: &mut UnboundedReceiver<ObjectRef<K>>) -> Vec<String> {
