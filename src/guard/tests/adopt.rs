@@ -37,7 +37,7 @@ fn a_role_is_taken_over_by_whom_object_and_class_name() {
         // No entry in allow.roleNames is needed.
         ask(&class, &spec).unwrap();
         let rules = rules(&class);
-        let found = adoptable(&rules, "team-a", &spec).unwrap();
+        let found = adoptable(&rules, NAMES, &spec).unwrap();
         assert_eq!(found.map(ToString::to_string).as_deref(), Some(ROLE));
     }
 }

@@ -49,6 +49,8 @@ fn a_namespace_that_is_not_served_learns_nothing_else() {
     ));
     let spec = object(json!({"managedPolicyArns": [ADMIN], "role": {"name": "x"}}));
     let request = Request {
+        cluster: "prod",
+        account: None,
         namespace: "team-a",
         namespace_labels: &labels(&[("team", "a")]),
         name: "trainer",

@@ -6,8 +6,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::{MlServiceRoleClassSpec, MlServiceRoleSpec};
-use crate::guard::{ClassRules, Refusal, Request, check, understand};
+use crate::guard::{ClassRules, Names, Refusal, Request, check, understand};
 
+/// Where the objects are.
+pub(crate) const NAMES: Names<'static> = Names {
+    cluster: "prod",
+    namespace: "team-a",
+};
 /// Managed policies that the base class allows.
 pub(crate) const READ_ONLY: &str = "arn:aws:iam::aws:policy/AmazonSageMakerReadOnly";
 /// Another one.

@@ -269,9 +269,10 @@ fn stalled_is_there_only_while_trying_again_is_useless() {
     for report in every_report() {
         let stalled = conditions(&report).into_iter().find(|c| c.r#type == "Stalled");
         let outcome_final = match &report.outcome {
-            Outcome::Refused(refusal) | Outcome::ClassNotReady(refusal) | Outcome::Blocked(refusal) => {
-                refusal.final_
-            }
+            Outcome::Refused(refusal)
+            | Outcome::Revoked { why: refusal, .. }
+            | Outcome::ClassNotReady(refusal)
+            | Outcome::Blocked(refusal) => refusal.final_,
             Outcome::Failed(failure) => failure.refusal.final_,
             Outcome::Waiting(_) | Outcome::Synced | Outcome::Observed(_) => false,
         };
