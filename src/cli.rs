@@ -1,5 +1,6 @@
 //! The command line. Each subcommand hands over to a module of its own; nothing is decided here.
 
+mod iam_policy;
 mod plan;
 
 use std::net::SocketAddr;
@@ -26,6 +27,8 @@ enum Command {
     Run(RunArgs),
     /// Show what would come of manifests: roles, policies and steps, or why they are refused.
     Plan(plan::PlanArgs),
+    /// Print the IAM policies that the operator needs for the classes given.
+    IamPolicy(Box<iam_policy::IamPolicyArgs>),
     /// Print the CustomResourceDefinitions as YAML.
     Crd,
 }
@@ -73,6 +76,7 @@ impl Cli {
     pub fn execute(self) -> ExitCode {
         let result = match self.command {
             Command::Plan(args) => return plan::run(&args),
+            Command::IamPolicy(args) => return iam_policy::run(&args),
             Command::Run(args) => crate::run::run(args),
             Command::Crd => print_crds(),
         };

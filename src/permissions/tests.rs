@@ -1,0 +1,1 @@
+//! What the policies hold, statement by statement.
