@@ -31,24 +31,32 @@ pub(super) fn pack(
     statements: Vec<Statement>,
     into: &mut Output,
 ) -> Vec<Statement> {
-    let mut policies: Vec<Policy> = Vec::new();
+    let mut policies: Vec<(usize, Policy)> = Vec::new();
     let mut too_large = Vec::new();
+    let bare = of(name, purpose, limit, vec![]);
+    let frame = bare.size();
     for statement in statements {
         let Some(parts) = parts(&statement, limit) else {
             too_large.push(statement);
             continue;
         };
         for part in parts {
-            let room = policies.iter_mut().find(|policy| fits_with(policy, &part));
+            let needed = part.size(limit);
+            let room = policies
+                .iter_mut()
+                .find(|(taken, _)| *taken + needed <= limit.characters());
             match room {
-                Some(policy) => policy.statements.push(part),
-                None => policies.push(of(name, purpose, limit, vec![part])),
+                Some((taken, policy)) => {
+                    *taken += needed;
+                    policy.statements.push(part);
+                }
+                None => policies.push((frame + needed, of(name, purpose, limit, vec![part]))),
             }
         }
     }
     let count = policies.len();
     if count > 1 {
-        for (index, policy) in policies.iter_mut().enumerate() {
+        for (index, (_, policy)) in policies.iter_mut().enumerate() {
             policy.name = format!("{name}-{}", index + 1);
         }
         into.notes.push(format!(
@@ -62,7 +70,7 @@ pub(super) fn pack(
              quota L-0DA4ABF3 was raised: divide the classes among several operators, or list fewer policies and roles"
         ));
     }
-    into.policies.extend(policies);
+    into.policies.extend(policies.into_iter().map(|(_, policy)| policy));
     too_large
 }
 
@@ -75,16 +83,10 @@ fn of(name: &str, purpose: &str, limit: Limit, statements: Vec<Statement>) -> Po
     }
 }
 
-fn fits_with(policy: &Policy, part: &Statement) -> bool {
-    let mut more = policy.clone();
-    more.statements.push(part.clone());
-    more.size() <= policy.limit.characters()
-}
-
 /// The statement as it is, or as several that mean the same together and fit each.
 fn parts(statement: &Statement, limit: Limit) -> Option<Vec<Statement>> {
-    let alone = of("", "", limit, vec![statement.clone()]);
-    if alone.size() <= limit.characters() {
+    let frame = of("", "", limit, vec![]).size();
+    if frame + statement.size(limit) <= limit.characters() {
         return Some(vec![statement.clone()]);
     }
     let (first, second) = halves(statement)?;

@@ -183,6 +183,12 @@ impl Statement {
         self
     }
 
+    /// So many characters of a limit it takes in a policy: itself, a comma, and three digits that its name may be
+    /// given there.
+    pub(super) fn size(&self, limit: Limit) -> usize {
+        limit.size(&self.to_json(&self.sid)) + 4
+    }
+
     fn to_json(&self, sid: &str) -> Value {
         let Statement {
             sid: _,
