@@ -113,10 +113,7 @@ pub fn run(args: &IamPolicyArgs) -> ExitCode {
 fn policies(args: &IamPolicyArgs) -> Result<Output, Stop> {
     let documents = crate::manifest::read(&args.classes).map_err(Stop::Unusable)?;
     let given = given::classes(documents)?;
-    let classes: Vec<Class<'_>> = given
-        .iter()
-        .map(|(spec, rules)| Class { rules, spec })
-        .collect();
+    let classes: Vec<Class<'_>> = given.iter().map(|(spec, rules)| Class { rules, spec }).collect();
     let options = Options {
         cluster_name: args.cluster_name.clone(),
         cluster_uid: args.cluster_uid.clone(),
@@ -159,7 +156,9 @@ fn json(output: &Output) -> Value {
     match output.policies.as_slice() {
         [only] => only.document(),
         several => {
-            let named = several.iter().map(|policy| (policy.name.clone(), policy.document()));
+            let named = several
+                .iter()
+                .map(|policy| (policy.name.clone(), policy.document()));
             Value::Object(named.collect::<Map<_, _>>())
         }
     }
@@ -181,7 +180,8 @@ fn tell(output: &Output) {
 }
 
 fn uid(value: &str) -> Result<String, String> {
-    let valid = (1..=64).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let valid =
+        (1..=64).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if valid {
         Ok(value.to_owned())
     } else {

@@ -17,9 +17,9 @@ use crate::api::class::InlineRule;
 const PASSED_TO: [&str; 2] = ["bedrock.amazonaws.com", "sagemaker.amazonaws.com"];
 /// All of IAM but `iam:PassRole`: what follows `iam:` begins with none of these otherwise.
 const IAM_WITHOUT_PASS_ROLE: [&str; 26] = [
-    "iam:A*", "iam:B*", "iam:C*", "iam:D*", "iam:E*", "iam:F*", "iam:G*", "iam:H*", "iam:I*", "iam:J*", "iam:K*",
-    "iam:L*", "iam:M*", "iam:N*", "iam:O*", "iam:Pu*", "iam:Q*", "iam:R*", "iam:S*", "iam:T*", "iam:U*", "iam:V*",
-    "iam:W*", "iam:X*", "iam:Y*", "iam:Z*",
+    "iam:A*", "iam:B*", "iam:C*", "iam:D*", "iam:E*", "iam:F*", "iam:G*", "iam:H*", "iam:I*", "iam:J*",
+    "iam:K*", "iam:L*", "iam:M*", "iam:N*", "iam:O*", "iam:Pu*", "iam:Q*", "iam:R*", "iam:S*", "iam:T*",
+    "iam:U*", "iam:V*", "iam:W*", "iam:X*", "iam:Y*", "iam:Z*",
 ];
 
 /// The boundary that fits all of the classes.
@@ -29,7 +29,9 @@ const IAM_WITHOUT_PASS_ROLE: [&str; 26] = [
 /// It doesn't fit into one managed policy, of which a role can have one only as its boundary.
 pub fn boundary_policies(classes: &[Class<'_>], options: &Options) -> Result<Output, Problems> {
     if classes.is_empty() {
-        return Err(Problems(vec!["there is no MlServiceRoleClass in the input".to_owned()]));
+        return Err(Problems(vec![
+            "there is no MlServiceRoleClass in the input".to_owned(),
+        ]));
     }
     let mut output = Output::default();
     let mut statements = allowed(classes, options);
@@ -49,7 +51,8 @@ pub fn boundary_policies(classes: &[Class<'_>], options: &Options) -> Result<Out
 
 fn allowed(classes: &[Class<'_>], options: &Options) -> Vec<Statement> {
     let rules = || classes.iter().flat_map(|class| &class.spec.allow.inline);
-    let whole = rules().any(|rule| has(&rule.actions, "*") && has(&rule.resources, "*") && rule.conditions.is_empty());
+    let whole = rules()
+        .any(|rule| has(&rule.actions, "*") && has(&rule.resources, "*") && rule.conditions.is_empty());
     if whole {
         let why = "a class lets inline policies say anything; what follows takes away what would gain more";
         return vec![Statement::allow("Anything", why, &["*"], Resources::all())];
@@ -65,7 +68,9 @@ fn allowed(classes: &[Class<'_>], options: &Options) -> Vec<Statement> {
     let mut statements = vec![base];
     for rule in rules() {
         let statement = of_rule(rule, options);
-        let covered = statements.first().is_some_and(|base| is_covered(&statement.actions, &base.actions));
+        let covered = statements
+            .first()
+            .is_some_and(|base| is_covered(&statement.actions, &base.actions));
         if !covered && !statements.contains(&statement) {
             statements.push(statement);
         }
@@ -111,7 +116,9 @@ fn passable(classes: &[Class<'_>]) -> BTreeSet<String> {
 
 /// Services that roles may be handed to.
 fn receivers(classes: &[Class<'_>]) -> BTreeSet<String> {
-    let named = classes.iter().flat_map(|class| class.spec.allow.trusted_services.iter().cloned());
+    let named = classes
+        .iter()
+        .flat_map(|class| class.spec.allow.trusted_services.iter().cloned());
     named.chain(PASSED_TO.map(str::to_owned)).collect()
 }
 
@@ -161,7 +168,9 @@ fn denied(classes: &[Class<'_>], notes: &mut Vec<String>) -> Vec<Statement> {
         consent.is_none()
     };
     let whole_iam = passable(classes).is_empty()
-        && !consented.iter().any(|action| action.to_ascii_lowercase().starts_with("iam:"));
+        && !consented
+            .iter()
+            .any(|action| action.to_ascii_lowercase().starts_with("iam:"));
     let iam: Vec<&str> = if whole_iam {
         vec!["iam:*"]
     } else {

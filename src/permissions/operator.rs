@@ -74,7 +74,10 @@ const PROVIDER_WRITES: [&str; 3] = [
 pub fn operator_policies(classes: &[Class<'_>], options: &Options) -> Result<Output, Problems> {
     let mut output = Output::default();
     let reaches = reaches(classes, options, &mut output.notes)?;
-    let assumed: Vec<&Assumed> = reaches.iter().filter_map(|reach| reach.assumed.as_ref()).collect();
+    let assumed: Vec<&Assumed> = reaches
+        .iter()
+        .filter_map(|reach| reach.assumed.as_ref())
+        .collect();
     if !assumed.is_empty() && options.operator_roles.is_empty() {
         let roles: Vec<String> = assumed.iter().map(|role| role.arn.to_string()).collect();
         return Err(Problems(vec![format!(
@@ -98,7 +101,10 @@ pub fn operator_policies(classes: &[Class<'_>], options: &Options) -> Result<Out
     for reach in &reaches {
         let Some(role) = &reach.assumed else { continue };
         let name = format!("{}-{}", reach.account, role.arn.name());
-        let purpose = format!("what the role {} is allowed, which the operator assumes", role.arn);
+        let purpose = format!(
+            "what the role {} is allowed, which the operator assumes",
+            role.arn
+        );
         add(&name, &purpose, of_reach(reach, options), &mut output);
         output.policies.push(trust(&name, role, options));
     }
@@ -207,7 +213,8 @@ fn tagging(reach: &Reach, options: &Options) -> Vec<Statement> {
         let adoptable = || Resources::Only(set(reach.adoptable.keys().cloned()));
         let why = "a role that another cluster left behind is nobody's, and may be claimed where a class lets it be \
                    adopted";
-        let retained = tag("TagLeftBehind", why, adoptable()).when("Null", resource_tag(tags::RETAINED), ["false"]);
+        let retained =
+            tag("TagLeftBehind", why, adoptable()).when("Null", resource_tag(tags::RETAINED), ["false"]);
         let why = "the same, where the role had no room for the mark and carries it in place of a uid";
         let full = tag("TagLeftBehindFull", why, adoptable()).when(
             "StringEquals",
@@ -273,7 +280,10 @@ fn reducing(reach: &Reach, options: &Options) -> Vec<Statement> {
         ],
         Resources::Only(reach.roles()),
     );
-    let profiles = format!("arn:{}:iam::{}:instance-profile/*", reach.partition, reach.account);
+    let profiles = format!(
+        "arn:{}:iam::{}:instance-profile/*",
+        reach.partition, reach.account
+    );
     let leave = Statement::allow(
         "LeaveInstanceProfiles",
         "a role that is deleted is taken out of the instance profiles that somebody put it into; IAM tells here of the \
@@ -319,10 +329,15 @@ fn trust(name: &str, role: &Assumed, options: &Options) -> Policy {
         &["sts:AssumeRole"],
         Resources::Holder,
     )
-    .of(Who::Principals(set(
-        options.operator_roles.iter().map(ToString::to_string),
-    )))
-    .when("StringEquals", "sts:ExternalId", role.external_ids.iter().cloned());
+    .of(Who::Principals(set(options
+        .operator_roles
+        .iter()
+        .map(ToString::to_string))))
+    .when(
+        "StringEquals",
+        "sts:ExternalId",
+        role.external_ids.iter().cloned(),
+    );
     Policy {
         name: format!("{name}-trust"),
         purpose: format!("the trust policy of the role {}", role.arn),
@@ -346,7 +361,11 @@ fn owned(statement: Statement, reach: &Reach, options: &Options) -> Statement {
             .cloned(),
     );
     statement
-        .when("StringEquals", resource_tag(tags::CLUSTER), [options.cluster_name.clone()])
+        .when(
+            "StringEquals",
+            resource_tag(tags::CLUSTER),
+            [options.cluster_name.clone()],
+        )
         .when("StringEquals", resource_tag(tags::CLUSTER_UID), uids)
 }
 
@@ -354,8 +373,16 @@ fn owned(statement: Statement, reach: &Reach, options: &Options) -> Statement {
 fn asked_for(statement: Statement, operator: &'static str, options: &Options) -> Statement {
     let request_tag = |key: &str| format!("aws:RequestTag/{key}");
     statement
-        .when(operator, request_tag(tags::CLUSTER), [options.cluster_name.clone()])
-        .when(operator, request_tag(tags::CLUSTER_UID), options.cluster_uid.clone())
+        .when(
+            operator,
+            request_tag(tags::CLUSTER),
+            [options.cluster_name.clone()],
+        )
+        .when(
+            operator,
+            request_tag(tags::CLUSTER_UID),
+            options.cluster_uid.clone(),
+        )
 }
 
 /// Only within a boundary, unless a class has none.

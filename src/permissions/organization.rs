@@ -60,7 +60,10 @@ pub fn service_control_policies(classes: &[Class<'_>], options: &Options) -> Res
             .when("ForAnyValue:StringEqualsIgnoreCase", "aws:TagKeys", marks),
         ),
     ];
-    let adoptable: BTreeSet<String> = reaches.iter().flat_map(|reach| reach.adoptable.keys().cloned()).collect();
+    let adoptable: BTreeSet<String> = reaches
+        .iter()
+        .flat_map(|reach| reach.adoptable.keys().cloned())
+        .collect();
     if !adoptable.is_empty() {
         let adopted = Statement::deny(
             "KeepOffAdoptedRoles",
@@ -73,7 +76,11 @@ pub fn service_control_policies(classes: &[Class<'_>], options: &Options) -> Res
             format!("aws:ResourceTag/{}", tags::CLUSTER),
             [options.cluster_name.clone()],
         )
-        .when("StringNotEquals", format!("aws:ResourceTag/{}", tags::UID), [tags::RETAINED_UID])
+        .when(
+            "StringNotEquals",
+            format!("aws:ResourceTag/{}", tags::UID),
+            [tags::RETAINED_UID],
+        )
         .when("Null", format!("aws:ResourceTag/{}", tags::RETAINED), ["true"]);
         statements.push(but_the_operator(adopted));
     }
@@ -99,7 +106,9 @@ pub fn resource_control_policies(classes: &[Class<'_>], options: &Options) -> Re
             Resources::Only(places),
         )
         .of(Who::Everybody);
-        let subjects = issuers.iter().map(|issuer| format!("{}:sub", issuer.without_scheme()));
+        let subjects = issuers
+            .iter()
+            .map(|issuer| format!("{}:sub", issuer.without_scheme()));
         statements.push(subjects.fold(listed, |statement, key| statement.when("Null", key, ["true"])));
     }
     for (trusts_services, places) in by_services(&reaches) {
@@ -129,7 +138,10 @@ fn by_issuers(reaches: &[Reach]) -> Vec<(BTreeSet<String>, BTreeSet<Issuer>)> {
         let issuers = providers.map(|provider| provider.issuer().clone()).collect();
         groups.entry(issuers).or_default().insert(place);
     }
-    groups.into_iter().map(|(issuers, places)| (places, issuers)).collect()
+    groups
+        .into_iter()
+        .map(|(issuers, places)| (places, issuers))
+        .collect()
 }
 
 fn by_services(reaches: &[Reach]) -> BTreeMap<bool, BTreeSet<String>> {
@@ -151,12 +163,21 @@ fn by_place(reaches: &[Reach]) -> BTreeMap<String, Vec<&Reach>> {
     places
 }
 
-fn finish(name: &str, purpose: &str, statements: Vec<Statement>, mut output: Output) -> Result<Output, Problems> {
+fn finish(
+    name: &str,
+    purpose: &str,
+    statements: Vec<Statement>,
+    mut output: Output,
+) -> Result<Output, Problems> {
     let left_out = pack(name, purpose, Limit::OrganizationPolicy, statements, &mut output);
     if left_out.is_empty() {
         return Ok(output);
     }
-    let sids: Vec<String> = left_out.into_iter().map(|statement| set([statement.sid])).flatten().collect();
+    let sids: Vec<String> = left_out
+        .into_iter()
+        .map(|statement| set([statement.sid]))
+        .flatten()
+        .collect();
     Err(Problems(vec![format!(
         "{name}: {} alone has more than {} characters and can't be divided: name fewer issuers or operators, or make one \
          policy for each class",

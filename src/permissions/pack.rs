@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::policy::{Conditions, Limit, Policy, Resources, Statement};
 use super::Output;
+use super::policy::{Conditions, Limit, Policy, Resources, Statement};
 use crate::iam::document::Effect;
 use crate::iam::quota::DEFAULT_MANAGED_POLICIES_PER_ROLE;
 
@@ -70,7 +70,8 @@ pub(super) fn pack(
              quota L-0DA4ABF3 was raised: divide the classes among several operators, or list fewer policies and roles"
         ));
     }
-    into.policies.extend(policies.into_iter().map(|(_, policy)| policy));
+    into.policies
+        .extend(policies.into_iter().map(|(_, policy)| policy));
     too_large
 }
 
@@ -143,7 +144,9 @@ fn longest_condition(
         keys.iter()
             .map(|(key, values)| (*operator, key.clone(), length(values)))
     });
-    sized.filter(|(_, _, size)| *size > 0).max_by_key(|(_, _, size)| *size)
+    sized
+        .filter(|(_, _, size)| *size > 0)
+        .max_by_key(|(_, _, size)| *size)
 }
 
 fn replace(conditions: &mut Conditions, operator: &'static str, key: &str, values: BTreeSet<String>) {

@@ -142,13 +142,7 @@ impl Statement {
         Self::new(Effect::Deny, sid, why, actions, resources)
     }
 
-    fn new(
-        effect: Effect,
-        sid: &str,
-        why: &'static str,
-        actions: &[&str],
-        resources: Resources,
-    ) -> Self {
+    fn new(effect: Effect, sid: &str, why: &'static str, actions: &[&str], resources: Resources) -> Self {
         Statement {
             sid: sid.to_owned(),
             why,

@@ -67,7 +67,9 @@ impl Reach {
     /// Boundaries of all of them.
     pub fn boundaries(&self) -> BTreeSet<String> {
         let limits = self.places.values().chain(self.adoptable.values());
-        limits.flat_map(|limits| limits.boundaries.iter().cloned()).collect()
+        limits
+            .flat_map(|limits| limits.boundaries.iter().cloned())
+            .collect()
     }
 }
 
@@ -118,8 +120,17 @@ pub(super) fn reaches(
             let key = (place.clone(), limits.clone());
             places.entry(key).or_default().push(&class.rules.name);
         }
-        let key = (one.assumed.as_ref().map(|role| role.arn.to_string()), one.account.to_string());
+        let key = (
+            one.assumed.as_ref().map(|role| role.arn.to_string()),
+            one.account.to_string(),
+        );
         match found.get_mut(&key) {
+            Some(reach) if has_external_id(reach) != has_external_id(&one) => problems.push(format!(
+                "class {:?} assumes the role {} with an externalId or without, and another class the other way; write the \
+                 same into both",
+                class.rules.name,
+                key.0.unwrap_or_default()
+            )),
             Some(reach) => merge(reach, one),
             None => {
                 found.insert(key, one);
@@ -222,7 +233,11 @@ fn one(class: &Class<'_>, home: &Home, options: &Options, problems: &mut Vec<Str
         ));
     }
     let limits = Limits {
-        boundaries: rules.permissions_boundary.iter().map(ToString::to_string).collect(),
+        boundaries: rules
+            .permissions_boundary
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         unbounded: rules.permissions_boundary.is_none(),
         policies: filled(&spec.allow.managed_policy_arns, options),
     };
@@ -329,6 +344,13 @@ fn merge(reach: &mut Reach, other: Reach) {
     }
 }
 
+fn has_external_id(reach: &Reach) -> bool {
+    reach
+        .assumed
+        .as_ref()
+        .is_some_and(|role| !role.external_ids.is_empty())
+}
+
 fn note_shared(places: &BTreeMap<(String, Limits), Vec<&str>>, notes: &mut Vec<String>) {
     let mut classes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for ((place, _), names) in places {
@@ -382,13 +404,15 @@ fn add_former(reaches: &mut [Reach], options: &Options, problems: &mut Vec<Strin
 }
 
 fn is_usable(policy: &PolicyArn, reach: &Reach) -> bool {
-    policy.partition() == &reach.partition
-        && policy.account().is_none_or(|account| *account == reach.account)
+    policy.partition() == &reach.partition && policy.account().is_none_or(|account| *account == reach.account)
 }
 
 /// An operator that may write its own role may do anything.
 fn keep_itself_out(reach: &Reach, options: &Options, problems: &mut Vec<String>) {
-    let own = options.operator_roles.iter().chain(reach.assumed.iter().map(|role| &role.arn));
+    let own = options
+        .operator_roles
+        .iter()
+        .chain(reach.assumed.iter().map(|role| &role.arn));
     for role in own {
         for pattern in reach.roles() {
             if matches(&pattern, &role.to_string()) {
@@ -419,7 +443,8 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
                 if let Some(here) = next.get_mut(length) {
                     *here = reached;
                 }
-            } else if *is_stood_for && text.get(length).is_some_and(|c| wanted == '?' || wanted == *c)
+            } else if *is_stood_for
+                && text.get(length).is_some_and(|c| wanted == '?' || wanted == *c)
                 && let Some(after) = next.get_mut(length + 1)
             {
                 *after = true;

@@ -55,7 +55,8 @@ async fn whole_life(class: &Value) -> Life {
         },
         &|role| role.inline.clear(),
         &|role| {
-            role.inline.insert("stray".to_owned(), document("s3:*").to_string());
+            role.inline
+                .insert("stray".to_owned(), document("s3:*").to_string());
         },
         &|role| role.attached = BTreeSet::from([S3_READ.parse().unwrap()]),
         &|role| {
@@ -123,15 +124,25 @@ fn legacy(class: &Value, policies: Vec<Value>, boundary: Option<&str>) -> Life {
 
 #[tokio::test]
 async fn a_role_is_adopted_and_given_back() {
-    for (class, boundary) in [(bounded(), None), (bounded(), Some(BOUNDARY)), (unbounded(), None)] {
+    for (class, boundary) in [
+        (bounded(), None),
+        (bounded(), Some(BOUNDARY)),
+        (unbounded(), None),
+    ] {
         let mut life = legacy(&class, policies(&class, &options()), boundary);
         let before = life.role().unwrap();
         assert_eq!(before.arn.to_string(), LEGACY);
         life.settle().await;
-        assert_eq!(life.role().unwrap().attached, BTreeSet::from([READ_ONLY.parse().unwrap()]));
+        assert_eq!(
+            life.role().unwrap().attached,
+            BTreeSet::from([READ_ONLY.parse().unwrap()])
+        );
         life.leave(Retention::Unsaid).await;
         let after = life.role().unwrap();
-        assert_eq!((after.trust, after.inline, after.attached), (before.trust, before.inline, before.attached));
+        assert_eq!(
+            (after.trust, after.inline, after.attached),
+            (before.trust, before.inline, before.attached)
+        );
     }
 }
 
@@ -145,7 +156,10 @@ async fn what_an_adopted_role_had_before_is_put_back_where_the_flags_name_it() {
     life.edit(|role| role.attached = BTreeSet::from([S3_READ.parse().unwrap()]));
     let before = life.role().unwrap();
     life.settle().await;
-    assert_eq!(life.role().unwrap().permissions_boundary.as_deref(), Some(BOUNDARY));
+    assert_eq!(
+        life.role().unwrap().permissions_boundary.as_deref(),
+        Some(BOUNDARY)
+    );
     life.leave(Retention::Unsaid).await;
     let after = life.role().unwrap();
     assert_eq!(
@@ -167,7 +181,10 @@ async fn a_role_that_another_cluster_left_behind_is_adopted() {
         });
         life.settle().await;
         let tags = life.role().unwrap().tags;
-        assert_eq!((tags[tags::CLUSTER].as_str(), tags::is_retained(&tags)), ("prod", false));
+        assert_eq!(
+            (tags[tags::CLUSTER].as_str(), tags::is_retained(&tags)),
+            ("prod", false)
+        );
     }
 }
 
@@ -219,7 +236,10 @@ async fn of_the_class(life: &Life) {
         &ISSUER.parse().unwrap(),
     );
     life.iam.fake.add_provider(&provider, &["sts.amazonaws.com"]);
-    life.iam.open_id_connect_provider_audiences(&provider).await.unwrap();
+    life.iam
+        .open_id_connect_provider_audiences(&provider)
+        .await
+        .unwrap();
     life.iam.policy_exists(&BOUNDARY.parse().unwrap()).await.unwrap();
     life.iam.account_quotas().await.unwrap();
 }
@@ -304,7 +324,10 @@ async fn nothing_is_allowed_that_the_operator_never_does() {
             };
             for action in actions.iter().filter(|_| statement["Effect"] == "Allow") {
                 assert!(!action.contains('*'), "{action}");
-                assert!(asked.contains(action) || SWEEP.contains(&action.as_str()), "{action}");
+                assert!(
+                    asked.contains(action) || SWEEP.contains(&action.as_str()),
+                    "{action}"
+                );
             }
         }
     }
@@ -326,14 +349,24 @@ fn the_sweep_of_whole_accounts_can_be_left_out() {
 fn no_denial_speaks_of_what_is_allowed() {
     // A Deny that takes back what the same policies allow would show only at the request.
     let documents = policies(&bounded(), &options());
-    let all = || documents.iter().flat_map(|policy| policy["Statement"].as_array().unwrap());
+    let all = || {
+        documents
+            .iter()
+            .flat_map(|policy| policy["Statement"].as_array().unwrap())
+    };
     let never = all().find(|statement| statement["Sid"] == "Never").unwrap();
     for allow in all().filter(|statement| statement["Effect"] == "Allow") {
-        let actions = allow["Action"].as_array().cloned().unwrap_or_else(|| vec![allow["Action"].clone()]);
+        let actions = allow["Action"]
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![allow["Action"].clone()]);
         for action in actions {
             for pattern in never["Action"].as_array().unwrap() {
                 let (pattern, action) = (pattern.as_str().unwrap(), action.as_str().unwrap());
-                assert!(!glob(&pattern.to_lowercase(), &action.to_lowercase()), "{pattern} {action}");
+                assert!(
+                    !glob(&pattern.to_lowercase(), &action.to_lowercase()),
+                    "{pattern} {action}"
+                );
             }
         }
     }

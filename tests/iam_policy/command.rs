@@ -46,7 +46,14 @@ fn class(name: &str, spec: &Value) -> String {
 }
 
 const KNOWN: [&str; 8] = [
-    "--class", "-", "--cluster-name", "prod", "--account-id", "111122223333", "--issuer", ISSUER,
+    "--class",
+    "-",
+    "--cluster-name",
+    "prod",
+    "--account-id",
+    "111122223333",
+    "--issuer",
+    ISSUER,
 ];
 
 fn with(more: &[&'static str]) -> Vec<&'static str> {
@@ -59,7 +66,11 @@ fn one_policy_is_printed_as_it_is_and_its_size_told_aside() {
     assert_eq!(outcome.code, 0, "{outcome:#?}");
     let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
     assert_eq!(printed["Version"], "2012-10-17");
-    assert!(outcome.stderr.contains("of 6144 characters"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("of 6144 characters"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
@@ -80,7 +91,11 @@ fn text_gives_each_statement_its_reason() {
 #[test]
 fn each_kind_of_policy_is_printed_and_only_one_at_a_time() {
     for kind in ["--boundary", "--scp", "--rcp"] {
-        let role = ["--operator-role-arn", "arn:aws:iam::111122223333:role/operator", kind];
+        let role = [
+            "--operator-role-arn",
+            "arn:aws:iam::111122223333:role/operator",
+            kind,
+        ];
         let outcome = iam_policy(&with(&role), &class("ml", &bounded()));
         assert_eq!(outcome.code, 0, "{kind}: {outcome:#?}");
         let policy: Value = serde_json::from_str(&outcome.stdout).unwrap();
@@ -88,7 +103,11 @@ fn each_kind_of_policy_is_printed_and_only_one_at_a_time() {
     }
     let outcome = iam_policy(&with(&["--scp", "--rcp"]), "");
     assert_eq!(outcome.code, 2);
-    assert!(outcome.stderr.contains("cannot be used with"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("cannot be used with"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
@@ -100,9 +119,21 @@ fn what_cannot_be_known_offline_is_asked_for_by_the_name_of_the_flag() {
     other["allow"].as_object_mut().unwrap().remove("adopt");
     let cluster = ["--class", "-", "--cluster-name", "prod"];
     let cases: [(Vec<&str>, &Value, &str); 5] = [
-        ([&cluster[..], &["--issuer", ISSUER]].concat(), &spec, "--account-id"),
-        ([&cluster[..], &["--account-id", "111122223333"]].concat(), &spec, "--issuer"),
-        ([&cluster[..], &["--issuer", ISSUER]].concat(), &other, "--operator-role-arn"),
+        (
+            [&cluster[..], &["--issuer", ISSUER]].concat(),
+            &spec,
+            "--account-id",
+        ),
+        (
+            [&cluster[..], &["--account-id", "111122223333"]].concat(),
+            &spec,
+            "--issuer",
+        ),
+        (
+            [&cluster[..], &["--issuer", ISSUER]].concat(),
+            &other,
+            "--operator-role-arn",
+        ),
         (with(&["--scp"]), &spec, "--operator-role-arn"),
         (vec!["--class", "-"], &spec, "--cluster-name"),
     ];
@@ -119,7 +150,11 @@ fn a_class_that_the_guard_refuses_is_refused_in_its_words() {
     spec["allow"]["adopt"][0]["arn"] = json!("arn:aws:iam::111122223333:role/aws-service-role/x/y");
     let outcome = iam_policy(&KNOWN, &class("ml", &spec));
     assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""));
-    assert!(outcome.stderr.contains("class \"ml\": allow.adopt"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("class \"ml\": allow.adopt"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
@@ -127,12 +162,20 @@ fn what_is_no_class_is_named() {
     let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: stray}\n---\n";
     let outcome = iam_policy(&KNOWN, &format!("{other}{}", class("ml", &bounded())));
     assert_eq!(outcome.code, 2);
-    assert!(outcome.stderr.contains("ConfigMap \"stray\""), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("ConfigMap \"stray\""),
+        "{}",
+        outcome.stderr
+    );
 
     let mistyped = class("ml", &bounded()).replace("MlServiceRoleClass", "MlServiceRoleKlass");
     let outcome = iam_policy(&KNOWN, &mistyped);
     assert_eq!(outcome.code, 2);
-    assert!(outcome.stderr.contains("MlServiceRoleKlass \"ml\""), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("MlServiceRoleKlass \"ml\""),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
@@ -140,7 +183,11 @@ fn roles_beside_their_class_are_passed_over_with_a_note() {
     let role = "apiVersion: mlservicerole.io/v1alpha1\nkind: MlServiceRole\nmetadata: {name: trainer}\n---\n";
     let outcome = iam_policy(&KNOWN, &format!("{role}{}", class("ml", &bounded())));
     assert_eq!(outcome.code, 0);
-    assert!(outcome.stderr.contains("MlServiceRole \"trainer\""), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("MlServiceRole \"trainer\""),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(iam_policy(&KNOWN, role).code, 2, "no class at all");
 }
 
@@ -153,7 +200,11 @@ fn a_class_that_is_there_twice_or_malformed_is_an_error() {
 
     let outcome = iam_policy(&KNOWN, &class("ml", &json!({"roles": {}, "allow": {}})));
     assert_eq!(outcome.code, 2);
-    assert!(outcome.stderr.contains("permissionsBoundary"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("permissionsBoundary"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]
@@ -171,6 +222,10 @@ fn several_policies_are_an_object_by_name_and_a_note_says_that_they_belong_toget
     for arn in &arns {
         assert!(outcome.stdout.contains(arn.as_str()), "{arn}");
     }
-    assert!(outcome.stderr.contains("attach all of them"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("attach all of them"),
+        "{}",
+        outcome.stderr
+    );
     assert!(outcome.stdout.contains(LEGACY));
 }

@@ -22,7 +22,10 @@ const OTHER_ACCOUNT: &str = "arn:aws:iam::444455556666:role/mlservicerole/prod/t
 type Tags = BTreeMap<String, String>;
 
 fn tagged(pairs: &[(&str, &str)]) -> Tags {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 fn marks(cluster: &str) -> Tags {
@@ -69,7 +72,8 @@ fn untag(key: &str) -> Request {
 }
 
 fn bound(arn: &str, cluster: &str, boundary: &str) -> Request {
-    on_role("iam:PutRolePermissionsBoundary", arn, &marks(cluster), None).with("iam:PermissionsBoundary", boundary)
+    on_role("iam:PutRolePermissionsBoundary", arn, &marks(cluster), None)
+        .with("iam:PermissionsBoundary", boundary)
 }
 
 fn plain(action: &str, resource: &str) -> Request {
@@ -91,85 +95,332 @@ fn attempts() -> Vec<(&'static str, Request)> {
     let claim = [(tags::CLUSTER, "prod")];
     vec![
         // Making roles.
-        ("create outside of the path", create(OUTSIDE, &marks("prod"), Some(BOUNDARY))),
-        ("create under another cluster's path", create(OTHER_CLUSTER, &marks("prod"), Some(BOUNDARY))),
-        ("create in another account", create(OTHER_ACCOUNT, &marks("prod"), Some(BOUNDARY))),
-        ("create under a path that begins alike", create("arn:aws:iam::111122223333:role/mlservicerole/production/a/x", &marks("prod"), Some(BOUNDARY))),
-        ("create without a namespace in the path", create("arn:aws:iam::111122223333:role/mlservicerole/prod/x", &marks("prod"), Some(BOUNDARY))),
-        ("create with the path in another case", create("arn:aws:iam::111122223333:role/MLServiceRole/prod/a/x", &marks("prod"), Some(BOUNDARY))),
+        (
+            "create outside of the path",
+            create(OUTSIDE, &marks("prod"), Some(BOUNDARY)),
+        ),
+        (
+            "create under another cluster's path",
+            create(OTHER_CLUSTER, &marks("prod"), Some(BOUNDARY)),
+        ),
+        (
+            "create in another account",
+            create(OTHER_ACCOUNT, &marks("prod"), Some(BOUNDARY)),
+        ),
+        (
+            "create under a path that begins alike",
+            create(
+                "arn:aws:iam::111122223333:role/mlservicerole/production/a/x",
+                &marks("prod"),
+                Some(BOUNDARY),
+            ),
+        ),
+        (
+            "create without a namespace in the path",
+            create(
+                "arn:aws:iam::111122223333:role/mlservicerole/prod/x",
+                &marks("prod"),
+                Some(BOUNDARY),
+            ),
+        ),
+        (
+            "create with the path in another case",
+            create(
+                "arn:aws:iam::111122223333:role/MLServiceRole/prod/a/x",
+                &marks("prod"),
+                Some(BOUNDARY),
+            ),
+        ),
         ("create without a boundary", create(OURS, &marks("prod"), None)),
-        ("create with another boundary", create(OURS, &marks("prod"), Some(FORMER_BOUNDARY))),
-        ("create with a policy as boundary that is none", create(OURS, &marks("prod"), Some(ADMIN))),
-        ("create with a boundary of another account", create(OURS, &marks("prod"), Some("arn:aws:iam::444455556666:policy/ml-workload-boundary"))),
-        ("create with a boundary that begins alike", create(OURS, &marks("prod"), Some("arn:aws:iam::111122223333:policy/ml-workload-boundary-2"))),
+        (
+            "create with another boundary",
+            create(OURS, &marks("prod"), Some(FORMER_BOUNDARY)),
+        ),
+        (
+            "create with a policy as boundary that is none",
+            create(OURS, &marks("prod"), Some(ADMIN)),
+        ),
+        (
+            "create with a boundary of another account",
+            create(
+                OURS,
+                &marks("prod"),
+                Some("arn:aws:iam::444455556666:policy/ml-workload-boundary"),
+            ),
+        ),
+        (
+            "create with a boundary that begins alike",
+            create(
+                OURS,
+                &marks("prod"),
+                Some("arn:aws:iam::111122223333:policy/ml-workload-boundary-2"),
+            ),
+        ),
         ("create without tags", create(OURS, &Tags::new(), Some(BOUNDARY))),
-        ("create with another cluster's tag", create(OURS, &marks("staging"), Some(BOUNDARY))),
-        ("create with the tag in another case of its value", create(OURS, &marks("PROD"), Some(BOUNDARY))),
-        ("create the role that is to be adopted", create(LEGACY, &marks("prod"), Some(BOUNDARY))),
+        (
+            "create with another cluster's tag",
+            create(OURS, &marks("staging"), Some(BOUNDARY)),
+        ),
+        (
+            "create with the tag in another case of its value",
+            create(OURS, &marks("PROD"), Some(BOUNDARY)),
+        ),
+        (
+            "create the role that is to be adopted",
+            create(LEGACY, &marks("prod"), Some(BOUNDARY)),
+        ),
         // Giving roles permissions.
-        ("attach AdministratorAccess", attach(owned("iam:AttachRolePolicy"), ADMIN)),
-        ("attach a policy of another partition", attach(owned("iam:AttachRolePolicy"), "arn:aws-cn:iam::aws:policy/AmazonSageMakerReadOnly")),
-        ("attach a policy of the same name of the account's own", attach(owned("iam:AttachRolePolicy"), "arn:aws:iam::111122223333:policy/AmazonSageMakerReadOnly")),
-        ("attach a policy whose name begins alike", attach(owned("iam:AttachRolePolicy"), "arn:aws:iam::aws:policy/AmazonSageMakerReadOnlyAccess")),
-        ("attach the full access", attach(owned("iam:AttachRolePolicy"), "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess")),
-        ("attach to a role without a boundary", attach(unbound("iam:AttachRolePolicy"), READ_ONLY)),
-        ("attach to a role with another boundary", attach(on_role("iam:AttachRolePolicy", OURS, &marks("prod"), Some(FORMER_BOUNDARY)), READ_ONLY)),
-        ("attach to another cluster's role", attach(on("iam:AttachRolePolicy", THEIRS, "staging"), READ_ONLY)),
-        ("attach to a role outside", attach(on("iam:AttachRolePolicy", OUTSIDE, "prod"), READ_ONLY)),
-        ("attach to a role without tags", attach(untagged("iam:AttachRolePolicy", OURS), READ_ONLY)),
-        ("attach to the operator's own role", attach(on("iam:AttachRolePolicy", OPERATOR, "prod"), READ_ONLY)),
-        ("attach to a role that is not adopted yet", attach(untagged("iam:AttachRolePolicy", LEGACY), READ_ONLY)),
-        ("put an inline policy on a role without a boundary", unbound("iam:PutRolePolicy")),
-        ("put an inline policy on a role with another boundary", on_role("iam:PutRolePolicy", OURS, &marks("prod"), Some(FORMER_BOUNDARY))),
-        ("put an inline policy on another cluster's role", on("iam:PutRolePolicy", THEIRS, "staging")),
-        ("put an inline policy on a role outside", on("iam:PutRolePolicy", OUTSIDE, "prod")),
-        ("put an inline policy on the operator's own role", on("iam:PutRolePolicy", OPERATOR, "prod")),
-        ("put an inline policy on a role that is not adopted yet", untagged("iam:PutRolePolicy", LEGACY)),
+        (
+            "attach AdministratorAccess",
+            attach(owned("iam:AttachRolePolicy"), ADMIN),
+        ),
+        (
+            "attach a policy of another partition",
+            attach(
+                owned("iam:AttachRolePolicy"),
+                "arn:aws-cn:iam::aws:policy/AmazonSageMakerReadOnly",
+            ),
+        ),
+        (
+            "attach a policy of the same name of the account's own",
+            attach(
+                owned("iam:AttachRolePolicy"),
+                "arn:aws:iam::111122223333:policy/AmazonSageMakerReadOnly",
+            ),
+        ),
+        (
+            "attach a policy whose name begins alike",
+            attach(
+                owned("iam:AttachRolePolicy"),
+                "arn:aws:iam::aws:policy/AmazonSageMakerReadOnlyAccess",
+            ),
+        ),
+        (
+            "attach the full access",
+            attach(
+                owned("iam:AttachRolePolicy"),
+                "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess",
+            ),
+        ),
+        (
+            "attach to a role without a boundary",
+            attach(unbound("iam:AttachRolePolicy"), READ_ONLY),
+        ),
+        (
+            "attach to a role with another boundary",
+            attach(
+                on_role(
+                    "iam:AttachRolePolicy",
+                    OURS,
+                    &marks("prod"),
+                    Some(FORMER_BOUNDARY),
+                ),
+                READ_ONLY,
+            ),
+        ),
+        (
+            "attach to another cluster's role",
+            attach(on("iam:AttachRolePolicy", THEIRS, "staging"), READ_ONLY),
+        ),
+        (
+            "attach to a role outside",
+            attach(on("iam:AttachRolePolicy", OUTSIDE, "prod"), READ_ONLY),
+        ),
+        (
+            "attach to a role without tags",
+            attach(untagged("iam:AttachRolePolicy", OURS), READ_ONLY),
+        ),
+        (
+            "attach to the operator's own role",
+            attach(on("iam:AttachRolePolicy", OPERATOR, "prod"), READ_ONLY),
+        ),
+        (
+            "attach to a role that is not adopted yet",
+            attach(untagged("iam:AttachRolePolicy", LEGACY), READ_ONLY),
+        ),
+        (
+            "put an inline policy on a role without a boundary",
+            unbound("iam:PutRolePolicy"),
+        ),
+        (
+            "put an inline policy on a role with another boundary",
+            on_role("iam:PutRolePolicy", OURS, &marks("prod"), Some(FORMER_BOUNDARY)),
+        ),
+        (
+            "put an inline policy on another cluster's role",
+            on("iam:PutRolePolicy", THEIRS, "staging"),
+        ),
+        (
+            "put an inline policy on a role outside",
+            on("iam:PutRolePolicy", OUTSIDE, "prod"),
+        ),
+        (
+            "put an inline policy on the operator's own role",
+            on("iam:PutRolePolicy", OPERATOR, "prod"),
+        ),
+        (
+            "put an inline policy on a role that is not adopted yet",
+            untagged("iam:PutRolePolicy", LEGACY),
+        ),
         // Boundaries.
         ("remove a boundary", owned("iam:DeleteRolePermissionsBoundary")),
-        ("remove the boundary of another cluster's role", on("iam:DeleteRolePermissionsBoundary", THEIRS, "staging")),
-        ("remove the operator's own boundary", on("iam:DeleteRolePermissionsBoundary", OPERATOR, "prod")),
+        (
+            "remove the boundary of another cluster's role",
+            on("iam:DeleteRolePermissionsBoundary", THEIRS, "staging"),
+        ),
+        (
+            "remove the operator's own boundary",
+            on("iam:DeleteRolePermissionsBoundary", OPERATOR, "prod"),
+        ),
         ("set another boundary", bound(OURS, "prod", FORMER_BOUNDARY)),
         ("set a boundary that bounds nothing", bound(OURS, "prod", ADMIN)),
-        ("set the boundary of another cluster's role", bound(THEIRS, "staging", BOUNDARY)),
-        ("set the boundary of a role outside", bound(OUTSIDE, "prod", BOUNDARY)),
-        ("set the operator's own boundary", bound(OPERATOR, "prod", BOUNDARY)),
-        ("change what the boundary says", plain("iam:CreatePolicyVersion", BOUNDARY)),
-        ("go back to an older version of the boundary", plain("iam:SetDefaultPolicyVersion", BOUNDARY)),
+        (
+            "set the boundary of another cluster's role",
+            bound(THEIRS, "staging", BOUNDARY),
+        ),
+        (
+            "set the boundary of a role outside",
+            bound(OUTSIDE, "prod", BOUNDARY),
+        ),
+        (
+            "set the operator's own boundary",
+            bound(OPERATOR, "prod", BOUNDARY),
+        ),
+        (
+            "change what the boundary says",
+            plain("iam:CreatePolicyVersion", BOUNDARY),
+        ),
+        (
+            "go back to an older version of the boundary",
+            plain("iam:SetDefaultPolicyVersion", BOUNDARY),
+        ),
         ("delete the boundary policy", plain("iam:DeletePolicy", BOUNDARY)),
-        ("delete a version of it", plain("iam:DeletePolicyVersion", BOUNDARY)),
-        ("make a policy", plain("iam:CreatePolicy", "arn:aws:iam::111122223333:policy/mine")),
+        (
+            "delete a version of it",
+            plain("iam:DeletePolicyVersion", BOUNDARY),
+        ),
+        (
+            "make a policy",
+            plain("iam:CreatePolicy", "arn:aws:iam::111122223333:policy/mine"),
+        ),
         // Trust.
-        ("let others into another cluster's role", on("iam:UpdateAssumeRolePolicy", THEIRS, "staging")),
-        ("let others into a role outside", on("iam:UpdateAssumeRolePolicy", OUTSIDE, "prod")),
-        ("let others into the operator's own role", on("iam:UpdateAssumeRolePolicy", OPERATOR, "prod")),
-        ("let others into a role that is not adopted yet", untagged("iam:UpdateAssumeRolePolicy", LEGACY)),
-        ("let others into a role with another boundary", on_role("iam:UpdateAssumeRolePolicy", OURS, &marks("prod"), Some(FORMER_BOUNDARY))),
-        ("make an OIDC provider", plain("iam:CreateOpenIDConnectProvider", other_provider)),
-        ("delete the OIDC provider", plain("iam:DeleteOpenIDConnectProvider", provider)),
-        ("change the provider's thumbprint", plain("iam:UpdateOpenIDConnectProviderThumbprint", provider)),
-        ("add an audience to the provider", plain("iam:AddClientIDToOpenIDConnectProvider", provider)),
-        ("remove an audience of the provider", plain("iam:RemoveClientIDFromOpenIDConnectProvider", provider)),
-        ("read another provider", plain("iam:GetOpenIDConnectProvider", other_provider)),
-        ("make a SAML provider", plain("iam:CreateSAMLProvider", "arn:aws:iam::111122223333:saml-provider/mine")),
+        (
+            "let others into another cluster's role",
+            on("iam:UpdateAssumeRolePolicy", THEIRS, "staging"),
+        ),
+        (
+            "let others into a role outside",
+            on("iam:UpdateAssumeRolePolicy", OUTSIDE, "prod"),
+        ),
+        (
+            "let others into the operator's own role",
+            on("iam:UpdateAssumeRolePolicy", OPERATOR, "prod"),
+        ),
+        (
+            "let others into a role that is not adopted yet",
+            untagged("iam:UpdateAssumeRolePolicy", LEGACY),
+        ),
+        (
+            "let others into a role with another boundary",
+            on_role(
+                "iam:UpdateAssumeRolePolicy",
+                OURS,
+                &marks("prod"),
+                Some(FORMER_BOUNDARY),
+            ),
+        ),
+        (
+            "make an OIDC provider",
+            plain("iam:CreateOpenIDConnectProvider", other_provider),
+        ),
+        (
+            "delete the OIDC provider",
+            plain("iam:DeleteOpenIDConnectProvider", provider),
+        ),
+        (
+            "change the provider's thumbprint",
+            plain("iam:UpdateOpenIDConnectProviderThumbprint", provider),
+        ),
+        (
+            "add an audience to the provider",
+            plain("iam:AddClientIDToOpenIDConnectProvider", provider),
+        ),
+        (
+            "remove an audience of the provider",
+            plain("iam:RemoveClientIDFromOpenIDConnectProvider", provider),
+        ),
+        (
+            "read another provider",
+            plain("iam:GetOpenIDConnectProvider", other_provider),
+        ),
+        (
+            "make a SAML provider",
+            plain(
+                "iam:CreateSAMLProvider",
+                "arn:aws:iam::111122223333:saml-provider/mine",
+            ),
+        ),
         ("take one of the roles", plain("sts:AssumeRole", OURS)),
         ("take a role outside", plain("sts:AssumeRole", OUTSIDE)),
-        ("pass one of the roles", owned("iam:PassRole").with("iam:PassedToService", "ec2.amazonaws.com")),
+        (
+            "pass one of the roles",
+            owned("iam:PassRole").with("iam:PassedToService", "ec2.amazonaws.com"),
+        ),
         ("pass a role outside", on("iam:PassRole", OUTSIDE, "prod")),
         // Tags.
-        ("tag another cluster's role as ours", tag(THEIRS, &marks("staging"), &claim)),
-        ("tag another cluster's role with anything", tag(THEIRS, &marks("staging"), &[("team", "a")])),
-        ("hand one of ours to another cluster", tag(OURS, &marks("prod"), &[(tags::CLUSTER, "staging")])),
-        ("hand one of ours over with the key in another case", tag(OURS, &marks("prod"), &[("MLServiceRole.io/Cluster", "staging")])),
+        (
+            "tag another cluster's role as ours",
+            tag(THEIRS, &marks("staging"), &claim),
+        ),
+        (
+            "tag another cluster's role with anything",
+            tag(THEIRS, &marks("staging"), &[("team", "a")]),
+        ),
+        (
+            "hand one of ours to another cluster",
+            tag(OURS, &marks("prod"), &[(tags::CLUSTER, "staging")]),
+        ),
+        (
+            "hand one of ours over with the key in another case",
+            tag(OURS, &marks("prod"), &[("MLServiceRole.io/Cluster", "staging")]),
+        ),
         ("tag a role outside as ours", tag(OUTSIDE, &Tags::new(), &claim)),
-        ("tag the operator's own role as ours", tag(OPERATOR, &Tags::new(), &claim)),
-        ("tag a role of nobody's as another cluster's", tag(OURS, &Tags::new(), &[(tags::CLUSTER, "staging")])),
-        ("tag a role of nobody's with anything", tag(LEGACY, &Tags::new(), &[("team", "a")])),
-        ("claim another cluster's role that may be adopted", tag(LEGACY, &marks("staging"), &claim)),
-        ("mark another cluster's role as left behind", tag(LEGACY, &marks("staging"), &[(tags::RETAINED, "true")])),
-        ("mark another cluster's role as left behind and claim it", tag(LEGACY, &marks("staging"), &[(tags::RETAINED, "true"), (tags::CLUSTER, "prod")])),
-        ("claim what another cluster left behind, where no class lets it be adopted", tag(THEIRS, &left_behind("staging"), &claim)),
-        ("tag what another cluster left behind without a claim", tag(LEGACY, &left_behind("staging"), &[("team", "a")])),
+        (
+            "tag the operator's own role as ours",
+            tag(OPERATOR, &Tags::new(), &claim),
+        ),
+        (
+            "tag a role of nobody's as another cluster's",
+            tag(OURS, &Tags::new(), &[(tags::CLUSTER, "staging")]),
+        ),
+        (
+            "tag a role of nobody's with anything",
+            tag(LEGACY, &Tags::new(), &[("team", "a")]),
+        ),
+        (
+            "claim another cluster's role that may be adopted",
+            tag(LEGACY, &marks("staging"), &claim),
+        ),
+        (
+            "mark another cluster's role as left behind",
+            tag(LEGACY, &marks("staging"), &[(tags::RETAINED, "true")]),
+        ),
+        (
+            "mark another cluster's role as left behind and claim it",
+            tag(
+                LEGACY,
+                &marks("staging"),
+                &[(tags::RETAINED, "true"), (tags::CLUSTER, "prod")],
+            ),
+        ),
+        (
+            "claim what another cluster left behind, where no class lets it be adopted",
+            tag(THEIRS, &left_behind("staging"), &claim),
+        ),
+        (
+            "tag what another cluster left behind without a claim",
+            tag(LEGACY, &left_behind("staging"), &[("team", "a")]),
+        ),
         ("take the tag of the cluster off", untag(tags::CLUSTER)),
         ("take it off in capitals", untag("MLSERVICEROLE.IO/CLUSTER")),
         ("take it off in mixed case", untag("mlServiceRole.io/Cluster")),
@@ -180,38 +431,110 @@ fn attempts() -> Vec<(&'static str, Request)> {
         ("take the uid off", untag(tags::UID)),
         ("take the uid off in capitals", untag("MLSERVICEROLE.IO/UID")),
         ("forget that a role was adopted", untag(tags::ADOPTED)),
-        ("take an ownership tag off together with another", untag("stray").with("aws:TagKeys", tags::CLUSTER)),
-        ("take tags off another cluster's role", on("iam:UntagRole", THEIRS, "staging").with("aws:TagKeys", "team")),
-        ("take tags off a role outside", on("iam:UntagRole", OUTSIDE, "prod").with("aws:TagKeys", "team")),
+        (
+            "take an ownership tag off together with another",
+            untag("stray").with("aws:TagKeys", tags::CLUSTER),
+        ),
+        (
+            "take tags off another cluster's role",
+            on("iam:UntagRole", THEIRS, "staging").with("aws:TagKeys", "team"),
+        ),
+        (
+            "take tags off a role outside",
+            on("iam:UntagRole", OUTSIDE, "prod").with("aws:TagKeys", "team"),
+        ),
         // Taking away from others.
-        ("delete another cluster's role", on("iam:DeleteRole", THEIRS, "staging")),
+        (
+            "delete another cluster's role",
+            on("iam:DeleteRole", THEIRS, "staging"),
+        ),
         ("delete a role outside", on("iam:DeleteRole", OUTSIDE, "prod")),
-        ("delete the operator's own role", on("iam:DeleteRole", OPERATOR, "prod")),
+        (
+            "delete the operator's own role",
+            on("iam:DeleteRole", OPERATOR, "prod"),
+        ),
         ("delete a role without tags", untagged("iam:DeleteRole", OURS)),
-        ("delete a role that is not adopted yet", untagged("iam:DeleteRole", LEGACY)),
-        ("delete a role that another cluster left behind", on_role("iam:DeleteRole", LEGACY, &left_behind("staging"), None)),
-        ("detach from another cluster's role", attach(on("iam:DetachRolePolicy", THEIRS, "staging"), READ_ONLY)),
-        ("detach from a role outside", attach(on("iam:DetachRolePolicy", OUTSIDE, "prod"), READ_ONLY)),
-        ("delete an inline policy of another cluster's role", on("iam:DeleteRolePolicy", THEIRS, "staging")),
-        ("rename another cluster's role", on("iam:UpdateRole", THEIRS, "staging")),
-        ("lengthen the sessions of a role outside", on("iam:UpdateRole", OUTSIDE, "prod")),
-        ("change a role of the same name in another account", on("iam:UpdateRole", OTHER_ACCOUNT, "prod")),
+        (
+            "delete a role that is not adopted yet",
+            untagged("iam:DeleteRole", LEGACY),
+        ),
+        (
+            "delete a role that another cluster left behind",
+            on_role("iam:DeleteRole", LEGACY, &left_behind("staging"), None),
+        ),
+        (
+            "detach from another cluster's role",
+            attach(on("iam:DetachRolePolicy", THEIRS, "staging"), READ_ONLY),
+        ),
+        (
+            "detach from a role outside",
+            attach(on("iam:DetachRolePolicy", OUTSIDE, "prod"), READ_ONLY),
+        ),
+        (
+            "delete an inline policy of another cluster's role",
+            on("iam:DeleteRolePolicy", THEIRS, "staging"),
+        ),
+        (
+            "rename another cluster's role",
+            on("iam:UpdateRole", THEIRS, "staging"),
+        ),
+        (
+            "lengthen the sessions of a role outside",
+            on("iam:UpdateRole", OUTSIDE, "prod"),
+        ),
+        (
+            "change a role of the same name in another account",
+            on("iam:UpdateRole", OTHER_ACCOUNT, "prod"),
+        ),
         // Other people's things.
-        ("put a role into an instance profile", plain("iam:AddRoleToInstanceProfile", profile)),
-        ("make an instance profile", plain("iam:CreateInstanceProfile", profile)),
-        ("delete an instance profile", plain("iam:DeleteInstanceProfile", profile)),
+        (
+            "put a role into an instance profile",
+            plain("iam:AddRoleToInstanceProfile", profile),
+        ),
+        (
+            "make an instance profile",
+            plain("iam:CreateInstanceProfile", profile),
+        ),
+        (
+            "delete an instance profile",
+            plain("iam:DeleteInstanceProfile", profile),
+        ),
         ("make a user", plain("iam:CreateUser", user)),
         ("make an access key", plain("iam:CreateAccessKey", user)),
         ("give a user a password", plain("iam:CreateLoginProfile", user)),
-        ("attach a policy to a user", attach(plain("iam:AttachUserPolicy", user), ADMIN)),
+        (
+            "attach a policy to a user",
+            attach(plain("iam:AttachUserPolicy", user), ADMIN),
+        ),
         ("put a policy on a user", plain("iam:PutUserPolicy", user)),
         ("join a group", plain("iam:AddUserToGroup", group)),
-        ("attach a policy to a group", attach(plain("iam:AttachGroupPolicy", group), ADMIN)),
-        ("make a service-linked role", plain("iam:CreateServiceLinkedRole", "arn:aws:iam::111122223333:role/aws-service-role/sagemaker.amazonaws.com/x")),
-        ("change the account's password policy", plain("iam:UpdateAccountPasswordPolicy", "*")),
+        (
+            "attach a policy to a group",
+            attach(plain("iam:AttachGroupPolicy", group), ADMIN),
+        ),
+        (
+            "make a service-linked role",
+            plain(
+                "iam:CreateServiceLinkedRole",
+                "arn:aws:iam::111122223333:role/aws-service-role/sagemaker.amazonaws.com/x",
+            ),
+        ),
+        (
+            "change the account's password policy",
+            plain("iam:UpdateAccountPasswordPolicy", "*"),
+        ),
         ("name the account", plain("iam:CreateAccountAlias", "*")),
-        ("use another service", plain("s3:GetObject", "arn:aws:s3:::bucket/key")),
-        ("let a pod have a role by EKS", plain("eks:CreatePodIdentityAssociation", "arn:aws:eks:us-east-1:111122223333:cluster/prod")),
+        (
+            "use another service",
+            plain("s3:GetObject", "arn:aws:s3:::bucket/key"),
+        ),
+        (
+            "let a pod have a role by EKS",
+            plain(
+                "eks:CreatePodIdentityAssociation",
+                "arn:aws:eks:us-east-1:111122223333:cluster/prod",
+            ),
+        ),
     ]
 }
 
@@ -221,7 +544,11 @@ fn each_attempt_is_denied_and_they_are_many() {
     let attempts = attempts();
     assert!(attempts.len() >= 60, "{}", attempts.len());
     for (name, request) in &attempts {
-        assert_ne!(decide(&policies, request), Decision::Allowed, "{name}: {request:#?}");
+        assert_ne!(
+            decide(&policies, request),
+            Decision::Allowed,
+            "{name}: {request:#?}"
+        );
     }
     let mut names: Vec<&str> = attempts.iter().map(|(name, _)| *name).collect();
     names.sort_unstable();
@@ -241,16 +568,26 @@ fn what_the_fences_deny_stays_denied_whatever_else_is_attached() {
     for (sid, request) in [
         ("Never", owned("iam:DeleteRolePermissionsBoundary")),
         ("Never", plain("iam:CreatePolicyVersion", BOUNDARY)),
-        ("Never", plain("iam:CreateAccessKey", "arn:aws:iam::111122223333:user/x")),
+        (
+            "Never",
+            plain("iam:CreateAccessKey", "arn:aws:iam::111122223333:user/x"),
+        ),
         ("Never", owned("iam:PassRole")),
         ("NeverDisown", untag("MLSERVICEROLE.IO/uid")),
         ("NeverDisown", untag(tags::ADOPTED)),
         ("NeverElsewhere", on("iam:PutRolePolicy", OPERATOR, "prod")),
-        ("NeverElsewhere", on("iam:UpdateAssumeRolePolicy", OUTSIDE, "prod")),
+        (
+            "NeverElsewhere",
+            on("iam:UpdateAssumeRolePolicy", OUTSIDE, "prod"),
+        ),
         ("NeverElsewhere", on("iam:DeleteRole", OUTSIDE, "prod")),
         ("NeverElsewhere", create(OUTSIDE, &marks("prod"), Some(BOUNDARY))),
     ] {
-        assert_eq!(decide(&policies, &request), Decision::Denied(sid.to_owned()), "{request:#?}");
+        assert_eq!(
+            decide(&policies, &request),
+            Decision::Denied(sid.to_owned()),
+            "{request:#?}"
+        );
         assert!(fenced(&request));
     }
 }

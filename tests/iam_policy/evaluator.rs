@@ -32,9 +32,9 @@ impl Request {
     }
 
     pub fn with_all<'a>(self, prefix: &str, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        pairs
-            .into_iter()
-            .fold(self, |request, (key, value)| request.with(&format!("{prefix}{key}"), value))
+        pairs.into_iter().fold(self, |request, (key, value)| {
+            request.with(&format!("{prefix}{key}"), value)
+        })
     }
 }
 
@@ -73,7 +73,15 @@ pub fn decide(policies: &[Value], request: &Request) -> Decision {
 /// Whether a statement speaks of the request.
 pub fn applies(statement: &Value, request: &Request) -> bool {
     for element in statement.as_object().unwrap().keys() {
-        let known = ["Sid", "Effect", "Principal", "Action", "Resource", "NotResource", "Condition"];
+        let known = [
+            "Sid",
+            "Effect",
+            "Principal",
+            "Action",
+            "Resource",
+            "NotResource",
+            "Condition",
+        ];
         assert!(known.contains(&element.as_str()), "unknown element {element}");
     }
     let action = request.action.to_lowercase();
@@ -115,7 +123,9 @@ fn compare(operator: &str, wanted: &[String], found: Option<&[String]>) -> bool 
             .any(|value| compare(operator, wanted, Some(std::slice::from_ref(value))));
     }
     if operator == "Null" {
-        let [wanted] = wanted else { panic!("Null takes one value") };
+        let [wanted] = wanted else {
+            panic!("Null takes one value")
+        };
         return (wanted == "true") == found.is_none_or(<[String]>::is_empty);
     }
     let (operator, if_exists) = match operator.strip_suffix("IfExists") {
@@ -125,7 +135,10 @@ fn compare(operator: &str, wanted: &[String], found: Option<&[String]>) -> bool 
     let (test, negated): (fn(&str, &str) -> bool, bool) = match operator {
         "StringEquals" => (|wanted, found| wanted == found, false),
         "StringNotEquals" => (|wanted, found| wanted == found, true),
-        "StringEqualsIgnoreCase" => (|wanted, found| wanted.to_lowercase() == found.to_lowercase(), false),
+        "StringEqualsIgnoreCase" => (
+            |wanted, found| wanted.to_lowercase() == found.to_lowercase(),
+            false,
+        ),
         "StringLike" => (glob, false),
         "ArnEquals" | "ArnLike" => (arn, false),
         "ArnNotEquals" | "ArnNotLike" => (arn, true),
@@ -136,16 +149,22 @@ fn compare(operator: &str, wanted: &[String], found: Option<&[String]>) -> bool 
         // A comparison that fails for want of a key holds where it is negated.
         None => if_exists || negated,
         Some([value]) => wanted.iter().any(|wanted| test(wanted, value)) != negated,
-        Some(several) => panic!("{operator} on several values needs ForAnyValue or ForAllValues: {several:?}"),
+        Some(several) => {
+            panic!("{operator} on several values needs ForAnyValue or ForAllValues: {several:?}")
+        }
     }
 }
 
 /// Each of the six parts for itself.
 fn arn(pattern: &str, text: &str) -> bool {
-    let (patterns, texts): (Vec<_>, Vec<_>) = (pattern.splitn(6, ':').collect(), text.splitn(6, ':').collect());
+    let (patterns, texts): (Vec<_>, Vec<_>) =
+        (pattern.splitn(6, ':').collect(), text.splitn(6, ':').collect());
     patterns.len() == 6
         && texts.len() == 6
-        && patterns.iter().zip(texts).all(|(pattern, text)| glob(pattern, text))
+        && patterns
+            .iter()
+            .zip(texts)
+            .all(|(pattern, text)| glob(pattern, text))
 }
 
 /// `*` for any characters, `?` for one.
@@ -180,7 +199,11 @@ fn texts(value: &Value) -> Vec<String> {
         Value::String(text) => vec![text.clone()],
         Value::Array(items) => items
             .iter()
-            .map(|item| item.as_str().unwrap_or_else(|| panic!("not a text: {item}")).to_owned())
+            .map(|item| {
+                item.as_str()
+                    .unwrap_or_else(|| panic!("not a text: {item}"))
+                    .to_owned()
+            })
             .collect(),
         other => panic!("neither a text nor a list: {other}"),
     }
@@ -201,7 +224,10 @@ fn patterns_are_compared_as_iam_does() {
         assert_eq!(glob(pattern, text), is, "{pattern} {text}");
     }
     assert!(arn("arn:aws:iam::1:policy/*", "arn:aws:iam::1:policy/a/b"));
-    assert!(!arn("arn:aws:*:policy/a", "arn:aws:iam::1:policy/a"), "a part for itself");
+    assert!(
+        !arn("arn:aws:*:policy/a", "arn:aws:iam::1:policy/a"),
+        "a part for itself"
+    );
 }
 
 #[test]

@@ -21,7 +21,9 @@ use mlservicerole_operator::plan::{
 };
 use serde_json::{Value, json};
 
-use crate::made::{BEDROCK, BOUNDARY, CLUSTER, CLUSTER_UID, FORMER_BOUNDARY, ISSUER, READ_ONLY, S3_READ, rules};
+use crate::made::{
+    BEDROCK, BOUNDARY, CLUSTER, CLUSTER_UID, FORMER_BOUNDARY, ISSUER, READ_ONLY, S3_READ, rules,
+};
 use crate::policed::PolicedIam;
 use crate::support::fake_cluster::FakeCluster;
 use crate::support::fake_iam::{ACCOUNT, FakeIam, FakeRole};
@@ -167,13 +169,15 @@ impl Life {
     /// Reconciles until there is nothing left to do.
     pub async fn settle(&mut self) {
         // What others changed meanwhile is found by a read.
-        self.clock.fetch_add(2 * DRIFT.as_millis() as u64, Ordering::Relaxed);
+        self.clock
+            .fetch_add(2 * DRIFT.as_millis() as u64, Ordering::Relaxed);
         self.drive(None).await;
     }
 
     /// Deletes the object.
     pub async fn leave(&mut self, retain: Retention) {
-        self.clock.fetch_add(2 * DRIFT.as_millis() as u64, Ordering::Relaxed);
+        self.clock
+            .fetch_add(2 * DRIFT.as_millis() as u64, Ordering::Relaxed);
         self.drive(Some(retain)).await;
     }
 
@@ -183,7 +187,9 @@ impl Life {
         let arn = self.arn();
         let name = arn.name();
         for _ in 0..PATIENCE {
-            let Some(mut object) = self.cluster.object() else { break };
+            let Some(mut object) = self.cluster.object() else {
+                break;
+            };
             let clock = Clock {
                 started,
                 now: self.now(),

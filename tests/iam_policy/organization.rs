@@ -36,20 +36,72 @@ fn only_the_operator_writes_under_its_path_and_sets_its_tags() {
         by(caller, "iam:DeleteRole", LEGACY).with("aws:ResourceTag/mlservicerole.io/cluster", "prod")
     };
     for (what, request, allowed) in [
-        ("the operator makes a role", by(OPERATOR, "iam:CreateRole", OURS), true),
-        ("an admin makes a role there", by(ADMIN_ROLE, "iam:CreateRole", OURS), false),
-        ("an admin attaches there", by(ADMIN_ROLE, "iam:AttachRolePolicy", OURS), false),
-        ("an admin lets somebody in there", by(ADMIN_ROLE, "iam:UpdateAssumeRolePolicy", OURS), false),
-        ("an admin removes a boundary there", by(ADMIN_ROLE, "iam:DeleteRolePermissionsBoundary", OURS), false),
+        (
+            "the operator makes a role",
+            by(OPERATOR, "iam:CreateRole", OURS),
+            true,
+        ),
+        (
+            "an admin makes a role there",
+            by(ADMIN_ROLE, "iam:CreateRole", OURS),
+            false,
+        ),
+        (
+            "an admin attaches there",
+            by(ADMIN_ROLE, "iam:AttachRolePolicy", OURS),
+            false,
+        ),
+        (
+            "an admin lets somebody in there",
+            by(ADMIN_ROLE, "iam:UpdateAssumeRolePolicy", OURS),
+            false,
+        ),
+        (
+            "an admin removes a boundary there",
+            by(ADMIN_ROLE, "iam:DeleteRolePermissionsBoundary", OURS),
+            false,
+        ),
         ("an admin looks", by(ADMIN_ROLE, "iam:GetRole", OURS), true),
-        ("an admin makes a role elsewhere", by(ADMIN_ROLE, "iam:CreateRole", OUTSIDE), true),
-        ("an admin sets our tag elsewhere", tagged("iam:TagRole", ADMIN_ROLE, tags::CLUSTER), false),
-        ("in capitals", tagged("iam:TagRole", ADMIN_ROLE, "MLSERVICEROLE.IO/CLUSTER"), false),
-        ("an admin makes a role with our tag", tagged("iam:CreateRole", ADMIN_ROLE, tags::UID), false),
-        ("an admin takes our tag off", tagged("iam:UntagRole", ADMIN_ROLE, tags::ADOPTED), false),
-        ("an admin marks a role as left behind", tagged("iam:TagRole", ADMIN_ROLE, tags::RETAINED), false),
-        ("an admin sets another tag", tagged("iam:TagRole", ADMIN_ROLE, "team"), true),
-        ("the operator sets its tag", tagged("iam:TagRole", OPERATOR, tags::CLUSTER), true),
+        (
+            "an admin makes a role elsewhere",
+            by(ADMIN_ROLE, "iam:CreateRole", OUTSIDE),
+            true,
+        ),
+        (
+            "an admin sets our tag elsewhere",
+            tagged("iam:TagRole", ADMIN_ROLE, tags::CLUSTER),
+            false,
+        ),
+        (
+            "in capitals",
+            tagged("iam:TagRole", ADMIN_ROLE, "MLSERVICEROLE.IO/CLUSTER"),
+            false,
+        ),
+        (
+            "an admin makes a role with our tag",
+            tagged("iam:CreateRole", ADMIN_ROLE, tags::UID),
+            false,
+        ),
+        (
+            "an admin takes our tag off",
+            tagged("iam:UntagRole", ADMIN_ROLE, tags::ADOPTED),
+            false,
+        ),
+        (
+            "an admin marks a role as left behind",
+            tagged("iam:TagRole", ADMIN_ROLE, tags::RETAINED),
+            false,
+        ),
+        (
+            "an admin sets another tag",
+            tagged("iam:TagRole", ADMIN_ROLE, "team"),
+            true,
+        ),
+        (
+            "the operator sets its tag",
+            tagged("iam:TagRole", OPERATOR, tags::CLUSTER),
+            true,
+        ),
         ("an admin deletes an adopted role", adopted(ADMIN_ROLE), false),
         ("the operator deletes one", adopted(OPERATOR), true),
         (
@@ -62,10 +114,22 @@ fn only_the_operator_writes_under_its_path_and_sets_its_tags() {
             adopted(ADMIN_ROLE).with("aws:ResourceTag/mlservicerole.io/uid", tags::RETAINED_UID),
             true,
         ),
-        ("an admin changes a role before it is adopted", by(ADMIN_ROLE, "iam:UpdateRole", LEGACY), true),
-        ("an admin uses another service", by(ADMIN_ROLE, "s3:GetObject", "arn:aws:s3:::b/k"), true),
+        (
+            "an admin changes a role before it is adopted",
+            by(ADMIN_ROLE, "iam:UpdateRole", LEGACY),
+            true,
+        ),
+        (
+            "an admin uses another service",
+            by(ADMIN_ROLE, "s3:GetObject", "arn:aws:s3:::b/k"),
+            true,
+        ),
     ] {
-        assert_eq!(decide(&policies, &request) == Decision::Allowed, allowed, "{what}");
+        assert_eq!(
+            decide(&policies, &request) == Decision::Allowed,
+            allowed,
+            "{what}"
+        );
     }
 }
 
@@ -77,9 +141,16 @@ fn the_role_that_is_assumed_in_another_account_is_spared_too() {
     class["allow"].as_object_mut().unwrap().remove("adopt");
     let policies = with(service_control_policies, &class);
     let there = "arn:aws:iam::222233334444:role/mlservicerole/prod/team-a/x";
-    for (caller, allowed) in [("arn:aws:iam::222233334444:role/operator", true), (ADMIN_ROLE, false)] {
+    for (caller, allowed) in [
+        ("arn:aws:iam::222233334444:role/operator", true),
+        (ADMIN_ROLE, false),
+    ] {
         let request = by(caller, "iam:CreateRole", there);
-        assert_eq!(decide(&policies, &request) == Decision::Allowed, allowed, "{caller}");
+        assert_eq!(
+            decide(&policies, &request) == Decision::Allowed,
+            allowed,
+            "{caller}"
+        );
     }
 }
 
@@ -94,10 +165,26 @@ fn roles_are_taken_by_tokens_of_the_listed_issuers_only() {
     let assume = |action: &str, role: &str| by(ADMIN_ROLE, action, role);
     for (what, request, allowed) in [
         ("a token of this cluster's", token(ISSUER, OURS), true),
-        ("a token of another's", token("https://oidc.eks.us-east-1.amazonaws.com/id/OTHER", OURS), false),
-        ("a token of an issuer that begins alike", token(&format!("{ISSUER}2"), OURS), false),
-        ("a token of GitHub's", token("https://token.actions.githubusercontent.com", OURS), false),
-        ("another's for another role", token("https://token.actions.githubusercontent.com", OUTSIDE), true),
+        (
+            "a token of another's",
+            token("https://oidc.eks.us-east-1.amazonaws.com/id/OTHER", OURS),
+            false,
+        ),
+        (
+            "a token of an issuer that begins alike",
+            token(&format!("{ISSUER}2"), OURS),
+            false,
+        ),
+        (
+            "a token of GitHub's",
+            token("https://token.actions.githubusercontent.com", OURS),
+            false,
+        ),
+        (
+            "another's for another role",
+            token("https://token.actions.githubusercontent.com", OUTSIDE),
+            true,
+        ),
         ("a role of the account", assume("sts:AssumeRole", OURS), false),
         ("a SAML user", assume("sts:AssumeRoleWithSAML", OURS), false),
         (
@@ -107,7 +194,11 @@ fn roles_are_taken_by_tokens_of_the_listed_issuers_only() {
         ),
         ("another role", assume("sts:AssumeRole", OUTSIDE), true),
     ] {
-        assert_eq!(decide(&policies, &request) == Decision::Allowed, allowed, "{what}");
+        assert_eq!(
+            decide(&policies, &request) == Decision::Allowed,
+            allowed,
+            "{what}"
+        );
     }
 }
 
@@ -138,6 +229,10 @@ fn every_listed_issuer_counts() {
         ("https://oidc.example.com/red", false),
     ] {
         let request = token(issuer, OURS);
-        assert_eq!(decide(&policies, &request) == Decision::Allowed, allowed, "{issuer}");
+        assert_eq!(
+            decide(&policies, &request) == Decision::Allowed,
+            allowed,
+            "{issuer}"
+        );
     }
 }

@@ -66,7 +66,11 @@ impl PolicedIam {
             Decision::Allowed => Ok(()),
             decision => {
                 log.denied.push((request, decision));
-                Err(iam_error(operation, "AccessDenied", "no identity-based policy allows it"))
+                Err(iam_error(
+                    operation,
+                    "AccessDenied",
+                    "no identity-based policy allows it",
+                ))
             }
         }
     }
@@ -149,7 +153,9 @@ impl IamApi for PolicedIam {
 
     async fn untag_role(&self, name: &RoleName, keys: &BTreeSet<String>) -> Result<(), AwsError> {
         let request = self.request("iam:UntagRole", name);
-        let request = keys.iter().fold(request, |request, key| request.with("aws:TagKeys", key));
+        let request = keys
+            .iter()
+            .fold(request, |request, key| request.with("aws:TagKeys", key));
         self.ask(request)?;
         self.fake.untag_role(name, keys).await
     }
@@ -177,7 +183,11 @@ impl IamApi for PolicedIam {
     }
 
     async fn role_content(&self, name: &RoleName) -> Result<RoleContent, AwsError> {
-        for action in ["iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:GetRolePolicy"] {
+        for action in [
+            "iam:ListAttachedRolePolicies",
+            "iam:ListRolePolicies",
+            "iam:GetRolePolicy",
+        ] {
             self.read(action, name)?;
         }
         self.fake.role_content(name).await
@@ -188,7 +198,11 @@ impl IamApi for PolicedIam {
         self.fake.instance_profiles(name).await
     }
 
-    async fn remove_role_from_instance_profile(&self, name: &RoleName, profile: &str) -> Result<(), AwsError> {
+    async fn remove_role_from_instance_profile(
+        &self,
+        name: &RoleName,
+        profile: &str,
+    ) -> Result<(), AwsError> {
         let arn = format!("arn:aws:iam::{ACCOUNT}:instance-profile/{profile}");
         self.ask(Request::new("iam:RemoveRoleFromInstanceProfile", &arn))?;
         self.fake.remove_role_from_instance_profile(name, profile).await
@@ -198,7 +212,10 @@ impl IamApi for PolicedIam {
         &self,
         provider: &OidcProviderArn,
     ) -> Result<BTreeSet<String>, AwsError> {
-        self.ask(Request::new("iam:GetOpenIDConnectProvider", &provider.to_string()))?;
+        self.ask(Request::new(
+            "iam:GetOpenIDConnectProvider",
+            &provider.to_string(),
+        ))?;
         self.fake.open_id_connect_provider_audiences(provider).await
     }
 

@@ -19,7 +19,10 @@ fn an_account_that_is_said_in_two_ways_must_be_one() {
     let mut options = options();
     options.account = Some("444455556666".parse().unwrap());
     let told = problem(&class, &options);
-    assert!(told.contains("aws.accountId says account 111122223333 and --account-id says 444455556666"), "{told}");
+    assert!(
+        told.contains("aws.accountId says account 111122223333 and --account-id says 444455556666"),
+        "{told}"
+    );
 
     options.account = None;
     options.operator_roles = vec!["arn:aws:iam::444455556666:role/operator".parse().unwrap()];
@@ -64,7 +67,10 @@ fn a_former_boundary_or_policy_that_fits_no_class_is_refused() {
     options.former_boundaries = vec!["arn:aws:iam::444455556666:policy/b".parse().unwrap()];
     options.former_policies = vec!["arn:aws:iam::444455556666:policy/p".parse().unwrap()];
     let told = problem(&bounded(), &options);
-    assert!(told.contains("--former-boundary") && told.contains("--former-policy"), "{told}");
+    assert!(
+        told.contains("--former-boundary") && told.contains("--former-policy"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -76,12 +82,22 @@ fn no_class_at_all_is_an_error() {
 fn classes_that_share_their_path_are_told_to_be_inseparable() {
     let mut loose = unbounded();
     loose["allow"]["managedPolicyArns"] = json!([ADMIN]);
-    let made = make(operator_policies, &[("loose", loose), ("strict", bounded())], &options()).unwrap();
+    let made = make(
+        operator_policies,
+        &[("loose", loose), ("strict", bounded())],
+        &options(),
+    )
+    .unwrap();
     let [note] = made.notes.as_slice() else {
         panic!("{:#?}", made.notes)
     };
     assert!(note.contains("the classes loose, strict share"), "{note}");
-    let alike = make(operator_policies, &[("a", bounded()), ("b", bounded())], &options()).unwrap();
+    let alike = make(
+        operator_policies,
+        &[("a", bounded()), ("b", bounded())],
+        &options(),
+    )
+    .unwrap();
     assert_eq!(alike.notes, Vec::<String>::new());
 }
 
@@ -129,6 +145,35 @@ fn however_much_a_class_lists_each_policy_fits_and_together_they_allow_all_of_it
             assert_eq!(decide(&documents, &request), Decision::Allowed);
         }
     }
-    assert!(made.notes.iter().any(|note| note.contains("NeverElsewhere is left out")), "{:#?}", made.notes);
-    assert!(made.notes.iter().any(|note| note.contains("L-0DA4ABF3")), "{:#?}", made.notes);
+    assert!(
+        made.notes
+            .iter()
+            .any(|note| note.contains("NeverElsewhere is left out")),
+        "{:#?}",
+        made.notes
+    );
+    assert!(
+        made.notes.iter().any(|note| note.contains("L-0DA4ABF3")),
+        "{:#?}",
+        made.notes
+    );
+}
+
+#[test]
+fn a_role_that_is_assumed_with_an_external_id_is_assumed_so_by_all_classes() {
+    let mut one = unbounded();
+    one["allow"].as_object_mut().unwrap().remove("adopt");
+    one["aws"] = json!({"assumeRole": {"arn": "arn:aws:iam::222233334444:role/operator"}});
+    let mut other = one.clone();
+    other["aws"]["assumeRole"]["externalId"] = json!("secret");
+    let mut options = options();
+    options.operator_roles = vec!["arn:aws:iam::111122223333:role/operator".parse().unwrap()];
+    let told = make(
+        operator_policies,
+        &[("one", one), ("other", other.clone())],
+        &options,
+    )
+    .unwrap_err();
+    assert!(told.to_string().contains("externalId"), "{told}");
+    assert!(make(operator_policies, &[("other", other)], &options).is_ok());
 }

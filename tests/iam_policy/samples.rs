@@ -18,12 +18,20 @@ const ISSUER: &str = "https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D46
 /// File, sample class, further arguments.
 const SAMPLES: [(&str, &str, &[&str]); 9] = [
     ("default", "deploy/kubectl/20-class.yaml", &[]),
-    ("default-boundary", "deploy/kubectl/20-class.yaml", &["--boundary"]),
+    (
+        "default-boundary",
+        "deploy/kubectl/20-class.yaml",
+        &["--boundary"],
+    ),
     ("default-scp", "deploy/kubectl/20-class.yaml", &["--scp"]),
     ("default-rcp", "deploy/kubectl/20-class.yaml", &["--rcp"]),
     ("full-access", "deploy/samples/full-access.yaml", &[]),
     ("inline-policy", "deploy/samples/inline-policy.yaml", &[]),
-    ("inline-policy-boundary", "deploy/samples/inline-policy.yaml", &["--boundary"]),
+    (
+        "inline-policy-boundary",
+        "deploy/samples/inline-policy.yaml",
+        &["--boundary"],
+    ),
     ("other-account", "deploy/samples/other-account.yaml", &[]),
     ("two-clusters", "deploy/samples/two-clusters.yaml", &[]),
 ];

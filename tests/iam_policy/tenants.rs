@@ -51,14 +51,22 @@ fn workloads_pass_and_escalations_do_not_whatever_inline_policies_may_say() {
     for allow in [json!({}), everything] {
         let (policies, notes) = boundary(allow.clone());
         assert_eq!(notes, Vec::<String>::new());
-        for action in ["sagemaker:InvokeEndpoint", "bedrock:InvokeModel", "s3:GetObject", "kms:Decrypt"] {
+        for action in [
+            "sagemaker:InvokeEndpoint",
+            "bedrock:InvokeModel",
+            "s3:GetObject",
+            "kms:Decrypt",
+        ] {
             assert!(allows(&policies, action, "anything"), "{allow}: {action}");
         }
         for action in ESCALATIONS {
             assert!(!allows(&policies, action, "anything"), "{allow}: {action}");
         }
         let elsewhere = allows(&policies, "ec2:RunInstances", "anything");
-        assert_eq!(elsewhere, allow != json!({}), "only where inline policies may say anything");
+        assert_eq!(
+            elsewhere,
+            allow != json!({}),
+            "only where inline policies may say anything"
+        );
     }
 }
-

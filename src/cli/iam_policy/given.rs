@@ -19,12 +19,21 @@ pub(super) fn classes(documents: Vec<Document>) -> Result<Vec<(MlServiceRoleClas
     let mut names = BTreeSet::new();
     let (mut unusable, mut refused) = (Vec::new(), Vec::new());
     for document in documents {
-        let name = document.value["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let ours = document.api_version().split_once('/').is_some_and(|(group, _)| group == GROUP);
+        let name = document.value["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let ours = document
+            .api_version()
+            .split_once('/')
+            .is_some_and(|(group, _)| group == GROUP);
         match document.kind() {
             CLASS if ours => {}
             ROLE if ours => {
-                eprintln!("note: {ROLE} {name:?} in {} ignored: only classes matter here", document.source);
+                eprintln!(
+                    "note: {ROLE} {name:?} in {} ignored: only classes matter here",
+                    document.source
+                );
                 continue;
             }
             kind => {

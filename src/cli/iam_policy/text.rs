@@ -39,7 +39,10 @@ fn render_statement(statement: &Statement, text: &mut String) {
     let listed = |values: &std::collections::BTreeSet<String>| {
         values.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
     };
-    line(text, &format!("    {} {}", effect.as_str().to_lowercase(), listed(actions)));
+    line(
+        text,
+        &format!("    {} {}", effect.as_str().to_lowercase(), listed(actions)),
+    );
     match who {
         Who::Holder => {}
         Who::Everybody => line(text, "    to everybody"),
