@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::operator::ROLE_WRITES;
 use super::pack::pack;
-use super::policy::{Limit, Resources, Statement, Who, set};
+use super::policy::{Limit, Resources, Statement, Who};
 use super::reach::{Reach, reaches};
 use super::{Class, Options, Output, Problems};
 use crate::iam::arn::Issuer;
@@ -173,11 +173,7 @@ fn finish(
     if left_out.is_empty() {
         return Ok(output);
     }
-    let sids: Vec<String> = left_out
-        .into_iter()
-        .map(|statement| set([statement.sid]))
-        .flatten()
-        .collect();
+    let sids: Vec<String> = left_out.into_iter().map(|statement| statement.sid).collect();
     Err(Problems(vec![format!(
         "{name}: {} alone has more than {} characters and can't be divided: name fewer issuers or operators, or make one \
          policy for each class",

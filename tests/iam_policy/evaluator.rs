@@ -30,12 +30,6 @@ impl Request {
         values.push(value.to_owned());
         self
     }
-
-    pub fn with_all<'a>(self, prefix: &str, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        pairs.into_iter().fold(self, |request, (key, value)| {
-            request.with(&format!("{prefix}{key}"), value)
-        })
-    }
 }
 
 /// What the policies say together.

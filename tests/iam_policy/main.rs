@@ -7,6 +7,7 @@
 mod support;
 
 mod allowed;
+mod attempts;
 mod command;
 mod denied;
 mod evaluator;
@@ -15,5 +16,6 @@ mod made;
 mod organization;
 mod policed;
 mod problems;
+mod requests;
 mod samples;
 mod tenants;
