@@ -34,8 +34,11 @@ fn a_pattern_of_many_stars_is_decided_in_no_time() {
 }
 
 fn attach(policies: usize, roles: usize) -> Statement {
-    let names = |kind: &str, count| (0..count).map(move |n| format!("{kind}-{}-{n}", "x".repeat(90)));
-    let names = |kind: &str, count: usize| names(&kind.to_owned(), count).collect::<Vec<_>>();
+    let names = |kind: &str, count: usize| -> Vec<String> {
+        (0..count)
+            .map(|n| format!("{kind}-{}-{n}", "x".repeat(90)))
+            .collect()
+    };
     Statement::allow(
         "Attach",
         "",
