@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::pack::pack;
 use super::policy::{Limit, Resources, Statement, set};
 use super::reach::matches;
-use super::services::{ESCALATING, MACHINE_LEARNING, SUPPORT};
+use super::services::{ESCALATING, IAM_WRITES, MACHINE_LEARNING, SUPPORT};
 use super::{Class, Options, Output, Problems};
 use crate::api::class::InlineRule;
 
@@ -155,6 +155,11 @@ fn denied(classes: &[Class<'_>], notes: &mut Vec<String>) -> Vec<Statement> {
         .iter()
         .flat_map(|class| &class.spec.allow.escalating_actions)
         .collect();
+    let is_consented = |action: &str| {
+        consented
+            .iter()
+            .any(|pattern| matches(&pattern.to_ascii_lowercase(), &action.to_ascii_lowercase()))
+    };
     let stays = |pattern: &str, notes: &mut Vec<String>| {
         let consent = consented.iter().find(|action| {
             let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
@@ -171,12 +176,23 @@ fn denied(classes: &[Class<'_>], notes: &mut Vec<String>) -> Vec<Statement> {
         && !consented
             .iter()
             .any(|action| action.to_ascii_lowercase().starts_with("iam:"));
-    let iam: Vec<&str> = if whole_iam {
-        vec!["iam:*"]
+    let mut iam: Vec<&str> = Vec::new();
+    if whole_iam {
+        iam.push("iam:*");
     } else {
-        let patterns = IAM_WITHOUT_PASS_ROLE.into_iter();
-        patterns.filter(|pattern| stays(pattern, notes)).collect()
-    };
+        for pattern in IAM_WITHOUT_PASS_ROLE {
+            if stays(pattern, notes) {
+                iam.push(pattern);
+            } else {
+                // One of many is consented to: the others are denied one by one.
+                let others = IAM_WRITES.into_iter().filter(|action| matches(pattern, action));
+                iam.extend(others.filter(|action| !is_consented(action)));
+            }
+        }
+        if passable(classes).is_empty() && !is_consented("iam:PassRole") {
+            iam.push("iam:PassRole");
+        }
+    }
     let others: Vec<&str> = ESCALATING
         .into_iter()
         .filter(|pattern| stays(pattern, notes))
