@@ -23,8 +23,8 @@ const SAMPLES: [(&str, &str, &[&str]); 9] = [
         "deploy/kubectl/20-class.yaml",
         &["--boundary"],
     ),
-    ("default-scp", "deploy/kubectl/20-class.yaml", &["--scp"]),
     ("default-rcp", "deploy/kubectl/20-class.yaml", &["--rcp"]),
+    ("default-scp", "deploy/kubectl/20-class.yaml", &["--scp"]),
     ("full-access", "deploy/samples/full-access.yaml", &[]),
     ("inline-policy", "deploy/samples/inline-policy.yaml", &[]),
     (
