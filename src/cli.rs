@@ -1,5 +1,6 @@
 //! The command line. Each subcommand hands over to a module of its own; nothing is decided here.
 
+mod iam_policy;
 mod plan;
 mod presets;
 
@@ -29,6 +30,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Show the presets that an MlServiceRole's `access` may name.
     Presets(presets::PresetsArgs),
+    /// Print the IAM policies that the operator needs for the classes given.
+    IamPolicy(Box<iam_policy::IamPolicyArgs>),
     /// Print the CustomResourceDefinitions as YAML.
     Crd,
 }
@@ -76,6 +79,7 @@ impl Cli {
     pub fn execute(self) -> ExitCode {
         let result = match self.command {
             Command::Plan(args) => return plan::run(&args),
+            Command::IamPolicy(args) => return iam_policy::run(&args),
             Command::Run(args) => crate::run::run(args),
             Command::Presets(args) => presets::run(&args),
             Command::Crd => print_crds(),

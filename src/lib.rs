@@ -10,6 +10,7 @@ pub mod controller;
 pub mod guard;
 pub mod iam;
 pub mod manifest;
+pub mod permissions;
 pub mod plan;
 pub mod run;
 pub mod server;

@@ -147,6 +147,7 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
         "docs/conditions.md",
         "docs/contributing.md",
         "docs/lifecycle.md",
+        "docs/operator-permissions.md",
         "docs/plan.md",
         "docs/security.md",
         "docs/troubleshooting.md",

@@ -58,7 +58,7 @@ pub enum TagError {
 }
 
 /// The value of [`UID`] on a retained role that had no room for [`RETAINED`].
-const RETAINED_UID: &str = "retained";
+pub const RETAINED_UID: &str = "retained";
 
 /// Whether a role with these tags was left in place and belongs to nobody.
 pub fn is_retained(tags: &BTreeMap<String, String>) -> bool {
