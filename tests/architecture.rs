@@ -30,11 +30,12 @@ const IMPURE: [&str; 16] = [
 ];
 
 /// For each directory, what of the crate it may not know.
-const ONE_WAY: [(&str, &[&str]); 7] = [
+const ONE_WAY: [(&str, &[&str]); 8] = [
     (
         "src/iam",
         &[
             "api",
+            "access",
             "guard",
             "permissions",
             "plan",
@@ -47,6 +48,7 @@ const ONE_WAY: [(&str, &[&str]); 7] = [
         "src/api",
         &[
             "iam",
+            "access",
             "guard",
             "permissions",
             "plan",
@@ -57,17 +59,25 @@ const ONE_WAY: [(&str, &[&str]); 7] = [
     ),
     (
         "src/access",
-        &["api", "guard", "plan", "aws", "cluster", "controller"],
+        &["api", "guard", "permissions", "plan", "aws", "cluster", "controller"],
     ),
-    ("src/guard", &["plan", "aws", "cluster", "controller"]),
+    (
         "src/guard",
         &["permissions", "plan", "aws", "cluster", "controller"],
     ),
     ("src/permissions", &["plan", "aws", "cluster", "controller"]),
-    ("src/plan", &["aws", "cluster", "controller"]),
+    ("src/plan", &["permissions", "aws", "cluster", "controller"]),
     (
         "src/aws",
-        &["api", "guard", "permissions", "plan", "cluster", "controller"],
+        &[
+            "api",
+            "access",
+            "guard",
+            "permissions",
+            "plan",
+            "cluster",
+            "controller",
+        ],
     ),
     ("src/cluster", &["guard", "permissions", "aws", "controller"]),
 ];
