@@ -7,7 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Directories whose code decides: no client, no runtime, no clock, no chance.
-const PURE: [&str; 5] = ["src/iam", "src/access", "src/guard", "src/permissions", "src/plan"];
+const PURE: [&str; 5] = [
+    "src/iam",
+    "src/access",
+    "src/guard",
+    "src/permissions",
+    "src/plan",
+];
 
 /// What none of them may name outside its tests.
 const IMPURE: [&str; 16] = [
@@ -59,7 +65,15 @@ const ONE_WAY: [(&str, &[&str]); 8] = [
     ),
     (
         "src/access",
-        &["api", "guard", "permissions", "plan", "aws", "cluster", "controller"],
+        &[
+            "api",
+            "guard",
+            "permissions",
+            "plan",
+            "aws",
+            "cluster",
+            "controller",
+        ],
     ),
     (
         "src/guard",

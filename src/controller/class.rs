@@ -26,9 +26,7 @@ use crate::aws::{ErrorClass, Session};
 use crate::cluster::{ClusterError, Event};
 use crate::guard::{self, ClassRules, Refusal};
 use crate::iam::arn::{Issuer, OidcProviderArn};
-use crate::plan::{
-    KnownBoundary, Tenure, boundary_change, class_conditions, default_class_remark, kept,
-};
+use crate::plan::{KnownBoundary, Tenure, boundary_change, class_conditions, default_class_remark, kept};
 
 /// A class whose account is as it says is looked at again after this long.
 const RECHECK: Duration = Duration::from_secs(600);
@@ -162,22 +160,23 @@ async fn examine(class: &MlServiceRoleClass, context: &Context) -> (MlServiceRol
     let understood = guard::understand(&class.name_any(), &class.spec);
     let (accepted, ready) = match &understood {
         Err(refusal) => (Err(refusal.clone()), Ok(())),
-        Ok(rules) => match guard::issuers_in_force(rules, &context.issuer, status.cluster_issuer.as_deref())
-        {
-            Err(refusal) => (Err(refusal), Ok(())),
-            Ok((issuers, changed)) => {
-                status.issuers = issuers.iter().map(|issuer| issuer.url().to_owned()).collect();
-                // Recorded only while the class relies on it: a class that listed issuers and lists none any more
-                // goes back to this cluster's own, and doesn't keep what it gave up.
-                status.cluster_issuer = if rules.issuers.is_empty() {
-                    status.issuers.first().cloned()
-                } else {
-                    None
-                };
-                let reached = reach(rules, &issuers, context, &mut status).await;
-                (Ok(()), reached.and_then(|()| changed.map_or(Ok(()), Err)))
+        Ok(rules) => {
+            match guard::issuers_in_force(rules, &context.issuer, status.cluster_issuer.as_deref()) {
+                Err(refusal) => (Err(refusal), Ok(())),
+                Ok((issuers, changed)) => {
+                    status.issuers = issuers.iter().map(|issuer| issuer.url().to_owned()).collect();
+                    // Recorded only while the class relies on it: a class that listed issuers and lists none any more
+                    // goes back to this cluster's own, and doesn't keep what it gave up.
+                    status.cluster_issuer = if rules.issuers.is_empty() {
+                        status.issuers.first().cloned()
+                    } else {
+                        None
+                    };
+                    let reached = reach(rules, &issuers, context, &mut status).await;
+                    (Ok(()), reached.and_then(|()| changed.map_or(Ok(()), Err)))
+                }
             }
-        },
+        }
     };
     if let (Ok(rules), Ok(())) = (&understood, &accepted) {
         let roles = boundaries(&rules.name, context);

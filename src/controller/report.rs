@@ -57,9 +57,10 @@ pub async fn publish(
     if new == old {
         return Ok(());
     }
-    let events = change_of_reason(&old, &new)
-        .into_iter()
-        .chain(update_available(&old, &new, &facts.report.updates));
+    let events =
+        change_of_reason(&old, &new)
+            .into_iter()
+            .chain(update_available(&old, &new, &facts.report.updates));
     let events: Vec<Event> = events.collect();
     let mut written = object.clone();
     written.status = Some(new);

@@ -97,6 +97,22 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
     if let Err(refusal) = &adopts {
         refusals.push((Item::Adoption, refusal.clone()));
     }
+    for arn in &spec.managed_policy_arns {
+        let allowed = arn
+            .parse::<PolicyArn>()
+            .is_ok_and(|arn| rules.allows_managed_policy(&arn, names));
+        if !allowed {
+            refusals.push((
+                Item::ManagedPolicy(arn.clone()),
+                not_allowed(
+                    class,
+                    reasons::MANAGED_POLICY_NOT_ALLOWED,
+                    &format!("the managed policy {arn}"),
+                    "allow.managedPolicyArns",
+                ),
+            ));
+        }
+    }
     for policy in &spec.inline_policies {
         let item = || Item::InlinePolicy(policy.name.clone());
         let found = policy::check(policy, rules, names);
@@ -105,24 +121,8 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
     let presets = presets::refusals(rules, names, account, &spec.access).into_iter();
     refusals.extend(presets.map(|(index, refusal)| (Item::Preset(index), refusal)));
     let mut refuse = |item: Item, reason, what: String, field: &str| {
-        let message = format!(
-            "class {class:?} doesn't allow {what}; remove it, or ask the platform admin to add it to {field}"
-        );
-        refusals.push((item, Refusal::new(reason, message)));
+        refusals.push((item, not_allowed(class, reason, &what, field)));
     };
-    for arn in &spec.managed_policy_arns {
-        let allowed = arn
-            .parse::<PolicyArn>()
-            .is_ok_and(|arn| rules.allows_managed_policy(&arn, names));
-        if !allowed {
-            refuse(
-                Item::ManagedPolicy(arn.clone()),
-                reasons::MANAGED_POLICY_NOT_ALLOWED,
-                format!("the managed policy {arn}"),
-                "allow.managedPolicyArns",
-            );
-        }
-    }
     let role = spec.role.clone().unwrap_or_default();
     if let Ok(None) = adopts
         && let Some(role_name) = role
@@ -140,14 +140,14 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
         if !rules.allows_tag_key(key, names) {
             refuse(
                 Item::TagKey(key.clone()),
-            reasons::TAG_KEY_NOT_ALLOWED,
+                reasons::TAG_KEY_NOT_ALLOWED,
                 format!("the tag key {key:?}"),
                 "allow.tagKeys",
             );
         } else if rules.tags.keys().any(|theirs| tags::same_key(theirs, key)) {
             refuse(
                 Item::TagKey(key.clone()),
-            reasons::TAG_KEY_NOT_ALLOWED,
+                reasons::TAG_KEY_NOT_ALLOWED,
                 format!("the tag key {key:?}, which the class itself sets on every role,"),
                 "allow.tagKeys instead of roles.tags",
             );
@@ -157,7 +157,7 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
         if !rules.trusted_services.contains(service) {
             refuse(
                 Item::TrustedService(service.clone()),
-            reasons::TRUSTED_SERVICE_NOT_ALLOWED,
+                reasons::TRUSTED_SERVICE_NOT_ALLOWED,
                 format!("the trusted service {service}"),
                 "allow.trustedServices",
             );
@@ -198,4 +198,11 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
         );
     }
     refusals
+}
+
+fn not_allowed(class: &str, reason: &'static str, what: &str, field: &str) -> Refusal {
+    let message = format!(
+        "class {class:?} doesn't allow {what}; remove it, or ask the platform admin to add it to {field}"
+    );
+    Refusal::new(reason, message)
 }

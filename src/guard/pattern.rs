@@ -141,7 +141,12 @@ impl Pattern {
 
     /// For each place, whether the tokens from there on match the empty text.
     fn matching_nothing(&self) -> Vec<bool> {
-        let runs_at_end = self.tokens.iter().rev().take_while(|token| **token == Token::Run).count();
+        let runs_at_end = self
+            .tokens
+            .iter()
+            .rev()
+            .take_while(|token| **token == Token::Run)
+            .count();
         let first = self.tokens.len() - runs_at_end;
         (0..=self.tokens.len()).map(|place| place >= first).collect()
     }

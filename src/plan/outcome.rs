@@ -123,10 +123,16 @@ fn cut_back(why: &Refusal, cut: &Outcome) -> NewCondition {
     let r#type = types::ROLE_SYNCED;
     match cut {
         Outcome::Failed(Failure { refusal, .. }) | Outcome::Blocked(refusal) | Outcome::Waiting(refusal) => {
-            from_refusal(r#type, &Refusal {
-                message: format!("the role isn't cut back yet to what the class allows: {}", refusal.message),
-                ..refusal.clone()
-            })
+            from_refusal(
+                r#type,
+                &Refusal {
+                    message: format!(
+                        "the role isn't cut back yet to what the class allows: {}",
+                        refusal.message
+                    ),
+                    ..refusal.clone()
+                },
+            )
         }
         _ => new(
             r#type,

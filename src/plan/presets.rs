@@ -32,20 +32,22 @@ pub(super) fn expand(
     account: &Account,
     cluster: &ClusterIdentity,
 ) -> Result<Expanded, Refusal> {
-    if spec.inline_policies.iter().any(|policy| policy.name == POLICY_NAME) {
+    if spec
+        .inline_policies
+        .iter()
+        .any(|policy| policy.name == POLICY_NAME)
+    {
         return Err(Refusal::new(
             reasons::INVALID_SPEC,
-            format!("inlinePolicies {POLICY_NAME:?}: this name is kept for the policy of access presets; rename it"),
+            format!(
+                "inlinePolicies {POLICY_NAME:?}: this name is kept for the policy of access presets; rename it"
+            ),
         ));
     }
     if spec.access.is_empty() {
         return Ok(Expanded::default());
     }
-    let checked: Vec<Checked<'_>> = spec
-        .access
-        .iter()
-        .map(checked_preset)
-        .collect::<Result<_, _>>()?;
+    let checked: Vec<Checked<'_>> = spec.access.iter().map(checked_preset).collect::<Result<_, _>>()?;
     let place = Place {
         partition: &account.partition,
         region: cluster.region.as_deref(),

@@ -3,9 +3,9 @@
 //! policy is nobody's intention.
 
 use super::resolve::{Resolution, RoleIntent, assemble_allowed};
+use super::{Clock, Next, Notice, Plan, RoleKnowledge, Step, Surroundings, plan};
 use crate::api::MlServiceRoleSpec;
 use crate::api::role::RoleProperties;
-use super::{Clock, Next, Notice, Plan, RoleKnowledge, Step, Surroundings, plan};
 use crate::guard::{Item, Refusal, violations};
 
 /// What an object's role is cut back to; none where the class allows all of it, or where nothing may be done to the

@@ -142,18 +142,46 @@ async fn a_mistake_anywhere_in_a_class_is_not_accepted() {
     let space = Space::new("mistakes").await;
     let role = "arn:aws:iam::111122223333:role/x";
     let cases = [
-        ("aws-glob", json!({"allow": {"managedPolicyArns": ["arn:aws:iam::aws:policy/Amazon*ReadOnly"]}}), "exact"),
-        ("apart", json!({"allow": {"roleNames": ["ml-{namespace}-*"]}}), "{namespace}"),
-        ("everything", json!({"allow": {"inline": [{"actions": ["*"], "resources": ["*"]}]}}), "*"),
-        ("preset", json!({"allow": {"presets": [{"name": "s3-prefix-reed"}]}}), "did you mean s3-prefix-read"),
-        ("parameter", json!({"allow": {"presets": [{"name": "s3-prefix-read", "with": {"buckets": ["b"]}}]}}), "buckets"),
+        (
+            "aws-glob",
+            json!({"allow": {"managedPolicyArns": ["arn:aws:iam::aws:policy/Amazon*ReadOnly"]}}),
+            "exact",
+        ),
+        (
+            "apart",
+            json!({"allow": {"roleNames": ["ml-{namespace}-*"]}}),
+            "{namespace}",
+        ),
+        (
+            "everything",
+            json!({"allow": {"inline": [{"actions": ["*"], "resources": ["*"]}]}}),
+            "*",
+        ),
+        (
+            "preset",
+            json!({"allow": {"presets": [{"name": "s3-prefix-reed"}]}}),
+            "did you mean s3-prefix-read",
+        ),
+        (
+            "parameter",
+            json!({"allow": {"presets": [{"name": "s3-prefix-read", "with": {"buckets": ["b"]}}]}}),
+            "buckets",
+        ),
         (
             "adopt",
             json!({"allow": {"adopt": [{"arn": format!("{role}*"), "namespaces": ["a"]}]}}),
             "allow.adopt",
         ),
-        ("pass", json!({"allow": {"passRoleArns": [format!("{role}*")]}}), "allow.passRoleArns"),
-        ("escalate", json!({"allow": {"escalatingActions": ["iam:*"]}}), "allow.escalatingActions"),
+        (
+            "pass",
+            json!({"allow": {"passRoleArns": [format!("{role}*")]}}),
+            "allow.passRoleArns",
+        ),
+        (
+            "escalate",
+            json!({"allow": {"escalatingActions": ["iam:*"]}}),
+            "allow.escalatingActions",
+        ),
     ];
     let mut classes = Vec::new();
     for (short, changes, words) in cases {
@@ -166,9 +194,7 @@ async fn a_mistake_anywhere_in_a_class_is_not_accepted() {
             .reported(types::ACCEPTED, "False", reasons::INVALID_SPEC)
             .await;
         assert!(message.contains(words), "{short}: {message}");
-        class
-            .reported(types::READY, "False", reasons::INVALID_SPEC)
-            .await;
+        class.reported(types::READY, "False", reasons::INVALID_SPEC).await;
         let message = space.refused(short, reasons::CLASS_NOT_ACCEPTED).await;
         assert!(message.contains(&class.name), "{short}: {message}");
     }

@@ -64,7 +64,12 @@ async fn a_role_keeps_what_it_has_when_its_class_narrows_and_says_keep() {
     let message = space
         .refused("trainer", reasons::MANAGED_POLICY_NOT_ALLOWED)
         .await;
-    for part in [S3_READ_ONLY, "goes", "sagemaker.amazonaws.com", "keeps what it has"] {
+    for part in [
+        S3_READ_ONLY,
+        "goes",
+        "sagemaker.amazonaws.com",
+        "keeps what it has",
+    ] {
         assert!(message.contains(part), "{part}: {message}");
     }
     space
@@ -89,7 +94,10 @@ async fn a_role_is_cut_back_when_its_class_narrows_and_says_revoke() {
     assert_eq!(role.inline.keys().collect::<Vec<_>>(), ["stays"]);
     let trust = role.trust.to_string();
     assert!(!trust.contains("sagemaker.amazonaws.com"), "{trust}");
-    assert!(trust.contains(&format!("system:serviceaccount:{}:trainer", space.name)), "{trust}");
+    assert!(
+        trust.contains(&format!("system:serviceaccount:{}:trainer", space.name)),
+        "{trust}"
+    );
     let message = space
         .refused("trainer", reasons::MANAGED_POLICY_NOT_ALLOWED)
         .await;

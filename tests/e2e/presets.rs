@@ -41,7 +41,10 @@ async fn a_preset_becomes_a_policy_of_the_role_and_a_tag_says_its_version() {
     let role = space.role("trainer").await.unwrap();
     assert_eq!(role.inline.keys().collect::<Vec<_>>(), [POLICY]);
     let document = role.inline[POLICY].to_string();
-    assert!(document.contains(&format!("arn:aws:s3:::ml-data/{}/*", space.name)), "{document}");
+    assert!(
+        document.contains(&format!("arn:aws:s3:::ml-data/{}/*", space.name)),
+        "{document}"
+    );
     assert!(document.contains("polly:SynthesizeSpeech"), "{document}");
     assert_eq!(role.tags[TAG], "polly-synthesize@1 s3-prefix-read@1");
     assert_eq!(
@@ -124,9 +127,7 @@ async fn a_class_that_scopes_values_by_namespace_serves_each_namespace_its_own()
 async fn a_preset_passes_only_roles_that_the_class_lists() {
     let space = Space::new("preset-pass").await;
     let class = class("preset-pass").await;
-    let access = |role: &str| {
-        json!([{"preset": "sagemaker-training-job", "with": {"prefix": [space.name], "executionRole": [role]}}])
-    };
+    let access = |role: &str| json!([{"preset": "sagemaker-training-job", "with": {"prefix": [space.name], "executionRole": [role]}}]);
     space
         .create(
             "trainer",

@@ -124,7 +124,7 @@ async fn what_the_class_does_not_allow_is_refused_with_a_remedy() {
 
 async fn presets_that_do_not_exist_or_are_not_allowed_are_refused_with_a_remedy() {
     let space = Space::new("no-preset").await;
-    let value = json!({"preset": "s3-prefix-read", "with": {"bucket": ["b"], "prefix": ["p"]}});
+    let value = json!({"preset": "s3-prefix-read", "with": {"bucket": ["ml-data"], "prefix": ["p"]}});
     refused(
         &space,
         &[

@@ -84,7 +84,10 @@ pub fn inline(dice: &mut Dice) -> Vec<(String, Value)> {
 /// Random presets, where they have room beside the inline policies.
 fn access(dice: &mut Dice, inline: &[(String, Value)]) -> Value {
     const ROOM: usize = 1_000;
-    let used: usize = inline.iter().map(|(_, document)| quota::size(&document.to_string())).sum();
+    let used: usize = inline
+        .iter()
+        .map(|(_, document)| quota::size(&document.to_string()))
+        .sum();
     if used + ROOM > INLINE_QUOTA || dice.one_in(2) {
         return json!([]);
     }

@@ -116,7 +116,11 @@ impl Assumptions {
 
     /// Assumes one only where presets need it, since nothing else does.
     fn region(&mut self, object: &MlServiceRole) {
-        let mut presets = object.spec.access.iter().filter_map(|entry| checked_preset(entry).ok());
+        let mut presets = object
+            .spec
+            .access
+            .iter()
+            .filter_map(|entry| checked_preset(entry).ok());
         if self.cluster.region.is_none() && presets.any(|preset| preset.needs_region()) {
             self.note(format!(
                 "the region of what presets name is assumed to be {REGION}: give --region"

@@ -128,8 +128,7 @@ impl<'a> Live<'a> {
         report: &mut RoleReport,
         notes: &mut Vec<String>,
     ) -> Result<(), Stop> {
-        let roles: Api<Guarded<MlServiceRole>> =
-            Api::namespaced(self.client.clone(), &found.namespace);
+        let roles: Api<Guarded<MlServiceRole>> = Api::namespaced(self.client.clone(), &found.namespace);
         let listed = roles.list(&ListParams::default()).await.map_err(unknown)?;
         let all: Vec<MlServiceRole> = listed.items.into_iter().filter_map(|role| role.0.ok()).collect();
         let live = all.iter().find(|role| role.name_any() == found.name);

@@ -33,21 +33,33 @@ fn nothing_is_said_where_every_role_carries_the_boundary() {
 #[test]
 fn roles_with_another_boundary_or_none_are_counted_and_the_former_boundaries_named() {
     let roles = [arn(OLD), arn(OLD), KnownBoundary::None, arn(NEW)];
-    assert_eq!(boundary_change(Some(&new()), &roles, None), Some(change(&[OLD], 3)));
+    assert_eq!(
+        boundary_change(Some(&new()), &roles, None),
+        Some(change(&[OLD], 3))
+    );
 }
 
 #[test]
 fn a_boundary_that_no_class_wants_any_more_is_named_since_it_is_never_removed() {
     let left = boundary_change(None, &[arn(OLD)], None).unwrap();
-    assert_eq!((left.to, left.from, left.pending_roles), (None, vec![OLD.to_owned()], 1));
+    assert_eq!(
+        (left.to, left.from, left.pending_roles),
+        (None, vec![OLD.to_owned()], 1)
+    );
 }
 
 #[test]
 fn after_a_restart_what_was_said_stands_until_every_role_was_looked_at() {
     let before = change(&[OLD], 2);
     let unread = [KnownBoundary::Unknown, arn(NEW)];
-    assert_eq!(boundary_change(Some(&new()), &unread, Some(&before)), Some(before.clone()));
-    assert_eq!(boundary_change(Some(&new()), &[arn(NEW), arn(NEW)], Some(&before)), None);
+    assert_eq!(
+        boundary_change(Some(&new()), &unread, Some(&before)),
+        Some(before.clone())
+    );
+    assert_eq!(
+        boundary_change(Some(&new()), &[arn(NEW), arn(NEW)], Some(&before)),
+        None
+    );
     // The class wants something else again: what was said is about another change.
     let other = boundary_change(None, &unread, Some(&before)).unwrap();
     assert_eq!(other.from, [NEW.to_owned()]);

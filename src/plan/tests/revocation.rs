@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::fixtures::*;
 use crate::iam::arn::Issuer;
-use crate::plan::{Clock, Next, Outcome, Resolution, RoleIntent, Step, Surroundings, cut_back, plan_cut_back, revoked};
+use crate::plan::{
+    Clock, Next, Outcome, Resolution, RoleIntent, Step, Surroundings, cut_back, plan_cut_back, revoked,
+};
 
 /// The narrowed class is merged over the wide one.
 fn cut(class: &Value, spec: Value) -> Option<RoleIntent> {
@@ -57,7 +59,10 @@ fn each_item_that_is_not_allowed_goes_and_everything_else_stays() {
     assert_eq!(left.attached, BTreeSet::from([policy(READ_ONLY)]));
     assert_eq!(left.inline.keys().collect::<Vec<_>>(), ["stays"]);
     assert!(left.trust.trusted_services.is_empty());
-    assert_eq!(left.trust.service_accounts, BTreeSet::from(["trainer".to_owned()]));
+    assert_eq!(
+        left.trust.service_accounts,
+        BTreeSet::from(["trainer".to_owned()])
+    );
     assert_eq!(left.max_session_duration_seconds, 3600);
     assert!(left.tags.contains_key("Team") && !left.tags.contains_key("cost-center"));
     assert_eq!(left.tags.len(), left.owner.tags().len() + 1);
@@ -93,14 +98,19 @@ fn of_a_namespace_or_a_name_that_is_not_allowed_nothing_is_left() {
         let trust = left.trust.document().to_json();
         assert!(trust.contains("Deny") && !trust.contains("Allow"), "{trust}");
         let kept: Vec<_> = left.service_accounts.iter().map(|sa| sa.name.as_str()).collect();
-        assert_eq!(kept, ["trainer"], "it keeps the ARN for the day that the class widens");
+        assert_eq!(
+            kept,
+            ["trainer"],
+            "it keeps the ARN for the day that the class widens"
+        );
         assert_eq!(left.arn(), intent(wish()).arn());
     }
 }
 
 #[test]
 fn a_role_that_was_adopted_is_left_as_it_is_where_that_is_not_allowed_any_more() {
-    let spec = json!({"adoptionPolicy": "Adopt", "role": {"name": "elsewhere"}, "managedPolicyArns": [READ_ONLY]});
+    let spec =
+        json!({"adoptionPolicy": "Adopt", "role": {"name": "elsewhere"}, "managedPolicyArns": [READ_ONLY]});
     assert_eq!(cut(&json!({}), spec), None);
 }
 
@@ -127,15 +137,31 @@ fn the_class_sees_no_violation_in_what_is_left() {
         let before = intent(wish());
         assert_ne!(left, before, "{class}");
         assert!(left.attached.is_subset(&before.attached), "{class}");
-        assert!(left.inline.iter().all(|(name, document)| before.inline.get(name) == Some(document)));
-        assert!(left.trust.service_accounts.is_subset(&before.trust.service_accounts));
-        assert!(left.trust.trusted_services.is_subset(&before.trust.trusted_services));
+        assert!(
+            left.inline
+                .iter()
+                .all(|(name, document)| before.inline.get(name) == Some(document))
+        );
+        assert!(
+            left.trust
+                .service_accounts
+                .is_subset(&before.trust.service_accounts)
+        );
+        assert!(
+            left.trust
+                .trusted_services
+                .is_subset(&before.trust.trusted_services)
+        );
         assert_eq!(left.permissions_boundary, before.permissions_boundary);
     }
 }
 
 fn planned(knowledge: &crate::plan::RoleKnowledge, left: &RoleIntent, clock: &Clock) -> Vec<Step> {
-    let around = Surroundings { service_accounts: &[], rivals: &[], created: "" };
+    let around = Surroundings {
+        service_accounts: &[],
+        rivals: &[],
+        created: "",
+    };
     match plan_cut_back(left, true, knowledge, around, clock) {
         Next::Do(plan) => plan.steps().cloned().collect(),
         next => panic!("{next:?}"),
