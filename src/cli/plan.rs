@@ -53,8 +53,8 @@ pub struct PlanArgs {
     /// Partition of the account.
     #[arg(long, default_value = "aws", conflicts_with = "live")]
     pub partition: Partition,
-    /// Region of the ML services that presets name.
-    #[arg(long, env = "AWS_REGION", conflicts_with = "live")]
+    /// Region of the ML services that presets name; with --live, the SDK's standard chain says.
+    #[arg(long, env = "AWS_REGION")]
     pub region: Option<String>,
     /// This cluster's OIDC issuer.
     #[arg(long, conflicts_with = "live")]

@@ -204,14 +204,9 @@ fn boundaries(class: &str, context: &Context) -> Vec<KnownBoundary> {
     let roles = context.caches.roles.state();
     let placed = roles.iter().filter_map(|role| {
         let placement = placement(&**role).ok().flatten()?;
-        (placement.class == class).then_some((role.uid()?, placement.role_arn))
+        (placement.class == class).then_some(role.uid()?)
     });
-    placed
-        .map(|(uid, arn)| {
-            let known = context.peek(&uid, |record| record.boundary(arn.name()));
-            known.unwrap_or(KnownBoundary::Unknown)
-        })
-        .collect()
+    placed.map(|uid| context.boundary(&uid)).collect()
 }
 
 /// Whether the account is the one that the class says, trusts its issuers, and has its boundary.

@@ -93,6 +93,9 @@ async fn conclude(
         facts,
     } = conclusion;
     let now = context.now();
+    if let (Some(uid), Some(placement)) = (object.uid(), &facts.placement) {
+        context.note_boundary(&uid, record.boundary(placement.role_arn.name()));
+    }
     if drive.abandoned {
         return Action::await_change();
     }

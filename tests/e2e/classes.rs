@@ -145,7 +145,7 @@ async fn a_mistake_anywhere_in_a_class_is_not_accepted() {
         (
             "aws-glob",
             json!({"allow": {"managedPolicyArns": ["arn:aws:iam::aws:policy/Amazon*ReadOnly"]}}),
-            "exact",
+            "AWS's own policies",
         ),
         (
             "apart",

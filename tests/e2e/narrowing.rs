@@ -57,7 +57,7 @@ async fn a_role_with_all_of_it(short: &str, on_violation: &str) -> (Space, Class
 }
 
 async fn a_role_keeps_what_it_has_when_its_class_narrows_and_says_keep() {
-    let (space, class) = a_role_with_all_of_it("keeps", "Keep").await;
+    let (space, class) = a_role_with_all_of_it("keeps-all", "Keep").await;
     let before = space.role("trainer").await;
     let mark = space.bed.proxy.mark();
     class.patch(narrower()).await;

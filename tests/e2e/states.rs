@@ -123,7 +123,9 @@ async fn classes_are_read_right_too() {
     let object = read().await.unwrap();
     assert_eq!(kstatus(&object), Status::Current);
     assert!(kubectl_wait(&object, "Ready"));
-    class.patch(json!({"spec": {"onViolation": "Revoke"}})).await;
+    class
+        .patch(json!({"spec": {"allow": {"roleNames": ["*"]}}}))
+        .await;
     eventually("the class is no longer current", || async {
         let object = read().await?;
         match kstatus(&object) {
