@@ -97,6 +97,19 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
     if let Err(refusal) = &adopts {
         refusals.push((Item::Adoption, refusal.clone()));
     }
+    let not_listed = |what: String, field: &str| {
+        format!("class {class:?} doesn't allow {what}; remove it, or ask the platform admin to add it to {field}")
+    };
+    for arn in &spec.managed_policy_arns {
+        let allowed = arn
+            .parse::<PolicyArn>()
+            .is_ok_and(|arn| rules.allows_managed_policy(&arn, names));
+        if !allowed {
+            let message = not_listed(format!("the managed policy {arn}"), "allow.managedPolicyArns");
+            let refusal = Refusal::new(reasons::MANAGED_POLICY_NOT_ALLOWED, message);
+            refusals.push((Item::ManagedPolicy(arn.clone()), refusal));
+        }
+    }
     for policy in &spec.inline_policies {
         let item = || Item::InlinePolicy(policy.name.clone());
         let found = policy::check(policy, rules, names);
@@ -105,24 +118,8 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
     let presets = presets::refusals(rules, names, account, &spec.access).into_iter();
     refusals.extend(presets.map(|(index, refusal)| (Item::Preset(index), refusal)));
     let mut refuse = |item: Item, reason, what: String, field: &str| {
-        let message = format!(
-            "class {class:?} doesn't allow {what}; remove it, or ask the platform admin to add it to {field}"
-        );
-        refusals.push((item, Refusal::new(reason, message)));
+        refusals.push((item, Refusal::new(reason, not_listed(what, field))));
     };
-    for arn in &spec.managed_policy_arns {
-        let allowed = arn
-            .parse::<PolicyArn>()
-            .is_ok_and(|arn| rules.allows_managed_policy(&arn, names));
-        if !allowed {
-            refuse(
-                Item::ManagedPolicy(arn.clone()),
-                reasons::MANAGED_POLICY_NOT_ALLOWED,
-                format!("the managed policy {arn}"),
-                "allow.managedPolicyArns",
-            );
-        }
-    }
     let role = spec.role.clone().unwrap_or_default();
     if let Ok(None) = adopts
         && let Some(role_name) = role
