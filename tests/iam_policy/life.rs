@@ -134,6 +134,7 @@ impl Life {
         let cluster = ClusterIdentity {
             name: CLUSTER.to_owned(),
             uid: self.cluster_uid.clone(),
+            region: None,
         };
         resolve(Resolution {
             name: "trainer",

@@ -44,7 +44,7 @@ pub(crate) fn wide_class(patch: &Value) -> MlServiceRoleClassSpec {
         "allow": {
             "namespaces": {},
             "managedPolicyArns": [READ_ONLY, S3_READ],
-            "inline": [{"actions": ["s3:Get*", "s3:List*", "s3:PutObject"], "resources": ["*"]}],
+            "inline": [{"actions": ["s3:Get*", "s3:List*", "s3:PutObject", "sqs:SendMessage"], "resources": ["*"]}],
             "trustedServices": ["sagemaker.amazonaws.com"],
             "roleNames": ["trainer-role"],
             "tagKeys": ["Team", "cost-center"],

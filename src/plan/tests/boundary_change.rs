@@ -1,3 +1,5 @@
+//! What the status of a class says while its roles carry another boundary than it asks for.
+
 use crate::api::class::BoundaryChange;
 use crate::iam::arn::PolicyArn;
 use crate::plan::{KnownBoundary, boundary_change};
