@@ -98,7 +98,9 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
         refusals.push((Item::Adoption, refusal.clone()));
     }
     let not_listed = |what: String, field: &str| {
-        format!("class {class:?} doesn't allow {what}; remove it, or ask the platform admin to add it to {field}")
+        format!(
+            "class {class:?} doesn't allow {what}; remove it, or ask the platform admin to add it to {field}"
+        )
     };
     for arn in &spec.managed_policy_arns {
         let allowed = arn
@@ -137,14 +139,14 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
         if !rules.allows_tag_key(key, names) {
             refuse(
                 Item::TagKey(key.clone()),
-            reasons::TAG_KEY_NOT_ALLOWED,
+                reasons::TAG_KEY_NOT_ALLOWED,
                 format!("the tag key {key:?}"),
                 "allow.tagKeys",
             );
         } else if rules.tags.keys().any(|theirs| tags::same_key(theirs, key)) {
             refuse(
                 Item::TagKey(key.clone()),
-            reasons::TAG_KEY_NOT_ALLOWED,
+                reasons::TAG_KEY_NOT_ALLOWED,
                 format!("the tag key {key:?}, which the class itself sets on every role,"),
                 "allow.tagKeys instead of roles.tags",
             );
@@ -154,7 +156,7 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
         if !rules.trusted_services.contains(service) {
             refuse(
                 Item::TrustedService(service.clone()),
-            reasons::TRUSTED_SERVICE_NOT_ALLOWED,
+                reasons::TRUSTED_SERVICE_NOT_ALLOWED,
                 format!("the trusted service {service}"),
                 "allow.trustedServices",
             );

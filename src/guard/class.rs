@@ -86,7 +86,9 @@ impl ClassRules {
 
     /// Whether an object of this namespace may have this managed policy.
     pub fn allows_managed_policy(&self, policy: &PolicyArn, names: Names<'_>) -> bool {
-        self.managed_policies.iter().any(|own| own.contains(policy, names))
+        self.managed_policies
+            .iter()
+            .any(|own| own.contains(policy, names))
             && floor::unconsented(policy, &self.consents).is_none()
     }
 }
@@ -171,7 +173,12 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
     let role_names = wrong.templates("allow.roleNames", &spec.allow.role_names, names);
     let keys = |text: &str| names(&text.to_lowercase());
     let tag_keys = wrong.templates("allow.tagKeys", &spec.allow.tag_keys, keys);
-    for service in spec.allow.trusted_services.iter().filter(|service| is_pattern(service)) {
+    for service in spec
+        .allow
+        .trusted_services
+        .iter()
+        .filter(|service| is_pattern(service))
+    {
         wrong.note(
             "allow.trustedServices",
             format!("{service:?} is a pattern, and services are trusted one by one; write each out"),
@@ -269,7 +276,8 @@ impl Mistakes<'_> {
                      write the same ARN into allow.escalatingActions too",
                     self.class
                 );
-                self.refusals.push(Refusal::new(reasons::ESCALATION_NOT_ALLOWED, message));
+                self.refusals
+                    .push(Refusal::new(reasons::ESCALATION_NOT_ALLOWED, message));
             }
         }
         understood

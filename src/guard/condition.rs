@@ -41,8 +41,14 @@ fn comparison(operator: &str) -> Comparison {
         "stringequals" | "stringequalsignorecase" | "binaryequals" => Comparison::Some,
         "stringlike" => Comparison::Within { arns: false },
         "arnequals" | "arnlike" => Comparison::Within { arns: true },
-        "stringnotequals" | "stringnotequalsignorecase" | "stringnotlike" | "arnnotequals" | "arnnotlike"
-        | "notipaddress" | "numericnotequals" | "datenotequals" => Comparison::All,
+        "stringnotequals"
+        | "stringnotequalsignorecase"
+        | "stringnotlike"
+        | "arnnotequals"
+        | "arnnotlike"
+        | "notipaddress"
+        | "numericnotequals"
+        | "datenotequals" => Comparison::All,
         _ => Comparison::Same,
     }
 }
@@ -72,7 +78,9 @@ impl Demand {
                         true => resource::includes,
                         false => Pattern::includes,
                     };
-                    self.values.iter().any(|allowed| includes(&allowed.fill(names), &value))
+                    self.values
+                        .iter()
+                        .any(|allowed| includes(&allowed.fill(names), &value))
                 })
             }),
         }

@@ -62,7 +62,10 @@ static BY_SERVICE: LazyLock<BTreeMap<String, Vec<(Pattern, &'static Escalating)>
     for escalating in FLOOR.iter().flat_map(|floor| &floor.actions) {
         let action = escalating.action.to_ascii_lowercase();
         let service = action.split(':').next().unwrap_or_default().to_owned();
-        services.entry(service).or_default().push((Pattern::literal(&action), escalating));
+        services
+            .entry(service)
+            .or_default()
+            .push((Pattern::literal(&action), escalating));
     }
     services
 });
@@ -124,7 +127,10 @@ impl Consents {
                 Ok(arn) => {
                     consents.pass_roles.insert(arn);
                 }
-                Err(e) => wrong.push(("allow.passRoleArns", format!("{e} (roles are listed exactly, without wildcards)"))),
+                Err(e) => wrong.push((
+                    "allow.passRoleArns",
+                    format!("{e} (roles are listed exactly, without wildcards)"),
+                )),
             }
         }
         match wrong.is_empty() {
@@ -154,7 +160,9 @@ pub(super) fn check(document: &PolicyDocument, consents: &Consents) -> Vec<Viola
             let hits = hit_by(text);
             let refused: Vec<String> = hits
                 .iter()
-                .filter(|hit| hit.action != PASS_ROLE && !consents.actions.contains(&hit.action.to_ascii_lowercase()))
+                .filter(|hit| {
+                    hit.action != PASS_ROLE && !consents.actions.contains(&hit.action.to_ascii_lowercase())
+                })
                 .map(|hit| format!("{} ({})", hit.action, hit.kind))
                 .collect();
             if FLOOR.is_none() || !refused.is_empty() {
@@ -249,6 +257,7 @@ pub(super) fn unconsented(arn: &PolicyArn, consents: &Consents) -> Option<String
         || name.starts_with("PowerUser")
         || name.starts_with("IAM");
     (sounds_wide && !policies.harmless.contains(path_and_name)).then(|| {
-        "its name sounds like wide rights, and this release of the operator doesn't know what it holds".to_owned()
+        "its name sounds like wide rights, and this release of the operator doesn't know what it holds"
+            .to_owned()
     })
 }

@@ -40,10 +40,14 @@ pub(super) fn understand(written: &InlineRule) -> Result<Rule, Vec<String>> {
         for (key, values) in keys {
             let what = format!("the condition {operator} {}", quoted(key));
             if !key.contains(':') || values.is_empty() {
-                wrong.push(format!("{what} needs a key such as aws:SourceVpc, and at least one value"));
+                wrong.push(format!(
+                    "{what} needs a key such as aws:SourceVpc, and at least one value"
+                ));
             }
             if !seen.insert((operator.to_ascii_lowercase(), key.to_ascii_lowercase())) {
-                wrong.push(format!("{what} is there twice, if only in another case; merge the two"));
+                wrong.push(format!(
+                    "{what} is there twice, if only in another case; merge the two"
+                ));
             }
             let read = |text: &str| Template::of_policy(text).map_err(|e| format!("{what}: {e}"));
             demands.push(Demand {
@@ -64,11 +68,7 @@ pub(super) fn understand(written: &InlineRule) -> Result<Rule, Vec<String>> {
 }
 
 /// What can be read of these texts; what can't is noted.
-fn kept<T>(
-    wrong: &mut Vec<String>,
-    texts: &[String],
-    read: impl Fn(&str) -> Result<T, String>,
-) -> Vec<T> {
+fn kept<T>(wrong: &mut Vec<String>, texts: &[String], read: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
     let mut found = Vec::new();
     for text in texts {
         match read(text) {
@@ -98,7 +98,10 @@ fn action_of_rule(text: &str) -> Result<Pattern, String> {
 pub(super) fn action(text: &str) -> Option<Pattern> {
     let (service, name) = text.split_once(':')?;
     let named = |text: &str, others: &[u8]| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || others.contains(&b))
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || others.contains(&b))
     };
     (named(service, b"-.") && named(name, b"-_.*?")).then(|| Pattern::glob(text).in_lower_case())
 }
@@ -139,7 +142,11 @@ pub(super) fn check(document: &PolicyDocument, rules: &[Rule], names: Names<'_>)
         .iter()
         .map(|rule| Filled {
             rule,
-            resources: rule.resources.iter().map(|resource| resource.fill(names)).collect(),
+            resources: rule
+                .resources
+                .iter()
+                .map(|resource| resource.fill(names))
+                .collect(),
         })
         .collect();
     let allows = document.statements().iter().enumerate();
@@ -156,9 +163,15 @@ fn check_statement(at: (usize, &Statement), rules: &[Filled<'_>], names: Names<'
     let (_, statement) = at;
     let mut found = Vec::new();
     let mut refuse = |element: &str, problem: String| {
-        found.push(Violation::new(reasons::INLINE_POLICY_NOT_ALLOWED, at, element, problem));
+        found.push(Violation::new(
+            reasons::INLINE_POLICY_NOT_ALLOWED,
+            at,
+            element,
+            problem,
+        ));
     };
-    let (Scope::Only(actions), Some(Scope::Only(resources))) = (statement.action(), statement.resource()) else {
+    let (Scope::Only(actions), Some(Scope::Only(resources))) = (statement.action(), statement.resource())
+    else {
         if let Scope::AllExcept(_) = statement.action() {
             refuse(
                 "NotAction",
@@ -178,11 +191,18 @@ fn check_statement(at: (usize, &Statement), rules: &[Filled<'_>], names: Names<'
     };
     let mut covered_actions = Covered::new();
     for text in actions {
-        let pattern = if text == "*" { Some(Pattern::glob(text)) } else { action(text) };
+        let pattern = if text == "*" {
+            Some(Pattern::glob(text))
+        } else {
+            action(text)
+        };
         let Some(pattern) = pattern else {
             refuse(
                 "Action",
-                format!("{} isn't an action; write service:action, such as s3:GetObject", quoted(text)),
+                format!(
+                    "{} isn't an action; write service:action, such as s3:GetObject",
+                    quoted(text)
+                ),
             );
             continue;
         };
@@ -194,16 +214,24 @@ fn check_statement(at: (usize, &Statement), rules: &[Filled<'_>], names: Names<'
         match Pattern::policy_text(text) {
             Ok(pattern) => {
                 let by = |filled: &Filled<'_>| {
-                    filled.resources.iter().any(|own| resource::includes(own, &pattern))
+                    filled
+                        .resources
+                        .iter()
+                        .any(|own| resource::includes(own, &pattern))
                 };
-                covered_resources.entry(numbers(rules, by)).or_default().push(text);
+                covered_resources
+                    .entry(numbers(rules, by))
+                    .or_default()
+                    .push(text);
             }
             Err(e) => refuse("Resource", format!("in {}, {e}", quoted(text))),
         }
     }
     let met = numbers(rules, |filled| {
         let demands = &filled.rule.demands;
-        demands.iter().all(|demand| demand.is_met_by(statement.condition(), names))
+        demands
+            .iter()
+            .all(|demand| demand.is_met_by(statement.condition(), names))
     });
     for (by_action, actions) in &covered_actions {
         if by_action.is_empty() {
@@ -224,7 +252,10 @@ fn check_statement(at: (usize, &Statement), rules: &[Filled<'_>], names: Names<'
 
 fn numbers(rules: &[Filled<'_>], holds: impl Fn(&Filled<'_>) -> bool) -> BTreeSet<usize> {
     let numbered = rules.iter().enumerate();
-    numbered.filter(|(_, rule)| holds(rule)).map(|(number, _)| number).collect()
+    numbered
+        .filter(|(_, rule)| holds(rule))
+        .map(|(number, _)| number)
+        .collect()
 }
 
 fn no_rule_for(actions: &[&str], rules: &[Filled<'_>]) -> String {

@@ -56,7 +56,9 @@ pub(super) fn understand(text: &str) -> Result<ManagedPolicies, String> {
         ));
     }
     let literal = partition.parse::<Partition>().is_ok() && account.parse::<AccountId>().is_ok();
-    let name = resource.strip_prefix("policy/").filter(|name| !name.contains(':'));
+    let name = resource
+        .strip_prefix("policy/")
+        .filter(|name| !name.contains(':'));
     if !literal || name.is_none_or(str::is_empty) {
         return Err(format!(
             "the pattern {} must name the partition and the account in full, and begin with policy/ after them, such as \
@@ -64,5 +66,7 @@ pub(super) fn understand(text: &str) -> Result<ManagedPolicies, String> {
             quoted(text)
         ));
     }
-    Template::parse(text).map(ManagedPolicies::Pattern).map_err(|e| e.to_string())
+    Template::parse(text)
+        .map(ManagedPolicies::Pattern)
+        .map_err(|e| e.to_string())
 }

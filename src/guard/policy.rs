@@ -43,7 +43,10 @@ pub(super) fn check(policy: &InlinePolicy, rules: &ClassRules, names: Names<'_>)
         .map(|violation| {
             Refusal::new(
                 violation.reason,
-                format!("class {:?} doesn't allow the inline policy {name:?}: {violation}", rules.name),
+                format!(
+                    "class {:?} doesn't allow the inline policy {name:?}: {violation}",
+                    rules.name
+                ),
             )
         })
         .collect()

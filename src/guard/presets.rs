@@ -39,7 +39,9 @@ pub(super) fn understand(written: &[AllowedPreset]) -> Result<AllowedPresets, Ve
                 .iter()
                 .any(|version| version.parameters.iter().any(|known| known.name == *parameter));
             if !known {
-                wrong.push(format!("the preset {name} has no parameter {parameter:?}; remove or correct it"));
+                wrong.push(format!(
+                    "the preset {name} has no parameter {parameter:?}; remove or correct it"
+                ));
             }
             let mut templates = Vec::new();
             for glob in globs {
@@ -172,9 +174,8 @@ fn may_pass(rules: &ClassRules, account: Option<(&Partition, &AccountId)>, value
     let is_meant = |arn: &RoleArn| {
         let resource = format!("{}{}", arn.path().as_str(), arn.name());
         resource.trim_start_matches('/') == value
-            && account.is_none_or(|(partition, account)| {
-                arn.partition() == partition && arn.account() == account
-            })
+            && account
+                .is_none_or(|(partition, account)| arn.partition() == partition && arn.account() == account)
     };
     value == OWN_ROLE || rules.consents.pass_roles().iter().any(is_meant)
 }

@@ -18,11 +18,15 @@ pub(super) fn includes(outer: &Pattern, inner: &Pattern) -> bool {
     let (Some(outer), Some(inner)) = (parts(outer), parts(inner)) else {
         return outer == inner;
     };
-    outer.iter().zip(&inner).enumerate().all(|(index, (outer, inner))| {
-        // A variable could hold a colon, and make what follows another part.
-        let in_front = index + 1 < PARTS && inner.has_variable();
-        outer == inner || (!in_front && outer.includes(inner))
-    })
+    outer
+        .iter()
+        .zip(&inner)
+        .enumerate()
+        .all(|(index, (outer, inner))| {
+            // A variable could hold a colon, and make what follows another part.
+            let in_front = index + 1 < PARTS && inner.has_variable();
+            outer == inner || (!in_front && outer.includes(inner))
+        })
 }
 
 /// The six parts of an ARN; none of what isn't one, such as `*`.

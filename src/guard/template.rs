@@ -100,8 +100,7 @@ impl Template {
     /// namespace's name holds: lower-case letters, digits and `-` (Kubernetes, "Object Names and IDs", RFC 1123
     /// labels).
     fn check_separation(&self) -> Result<(), TemplateError> {
-        let separates =
-            |c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        let separates = |c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         let mut before: Option<&Part> = None;
         for part in &self.parts {
             match part {
@@ -111,7 +110,11 @@ impl Template {
                     if let Some(neighbour) = before
                         && (*other == Part::Namespace || *neighbour == Part::Namespace)
                     {
-                        let stranger = if *neighbour == Part::Namespace { other } else { neighbour };
+                        let stranger = if *neighbour == Part::Namespace {
+                            other
+                        } else {
+                            neighbour
+                        };
                         return Err(TemplateError::NotSeparated {
                             text: self.text.clone(),
                             neighbour: stranger.to_string(),

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::fixtures::*;
-use crate::guard::{Names, adoptable, understand};
+use crate::guard::{adoptable, understand};
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/theirs/r";
 
@@ -37,10 +37,6 @@ fn a_role_is_taken_over_by_whom_object_and_class_name() {
         // No entry in allow.roleNames is needed.
         ask(&class, &spec).unwrap();
         let rules = rules(&class);
-        let names = Names {
-            cluster: "prod",
-            namespace: "team-a",
-        };
         let found = adoptable(&rules, NAMES, &spec).unwrap();
         assert_eq!(found.map(ToString::to_string).as_deref(), Some(ROLE));
     }
