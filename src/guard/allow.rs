@@ -97,20 +97,19 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
     if let Err(refusal) = &adopts {
         refusals.push((Item::Adoption, refusal.clone()));
     }
+    let not_listed = |what: String, field: &str| {
+        format!(
+            "class {class:?} doesn't allow {what}; remove it, or ask the platform admin to add it to {field}"
+        )
+    };
     for arn in &spec.managed_policy_arns {
         let allowed = arn
             .parse::<PolicyArn>()
             .is_ok_and(|arn| rules.allows_managed_policy(&arn, names));
         if !allowed {
-            refusals.push((
-                Item::ManagedPolicy(arn.clone()),
-                not_allowed(
-                    class,
-                    reasons::MANAGED_POLICY_NOT_ALLOWED,
-                    &format!("the managed policy {arn}"),
-                    "allow.managedPolicyArns",
-                ),
-            ));
+            let message = not_listed(format!("the managed policy {arn}"), "allow.managedPolicyArns");
+            let refusal = Refusal::new(reasons::MANAGED_POLICY_NOT_ALLOWED, message);
+            refusals.push((Item::ManagedPolicy(arn.clone()), refusal));
         }
     }
     for policy in &spec.inline_policies {
@@ -121,7 +120,7 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
     let presets = presets::refusals(rules, names, account, &spec.access).into_iter();
     refusals.extend(presets.map(|(index, refusal)| (Item::Preset(index), refusal)));
     let mut refuse = |item: Item, reason, what: String, field: &str| {
-        refusals.push((item, not_allowed(class, reason, &what, field)));
+        refusals.push((item, Refusal::new(reason, not_listed(what, field))));
     };
     let role = spec.role.clone().unwrap_or_default();
     if let Ok(None) = adopts
@@ -198,11 +197,4 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
         );
     }
     refusals
-}
-
-fn not_allowed(class: &str, reason: &'static str, what: &str, field: &str) -> Refusal {
-    let message = format!(
-        "class {class:?} doesn't allow {what}; remove it, or ask the platform admin to add it to {field}"
-    );
-    Refusal::new(reason, message)
 }

@@ -21,8 +21,11 @@ def listed(value):
 
 
 def matching(pattern, floor):
+    """Of the floor, a map from services to actions, those that a pattern takes in."""
+    service = pattern.lower().split(":", 1)[0]
     compiled = re.compile(fnmatch.translate(pattern.lower()))
-    return {action for action in floor if compiled.match(action.lower())}
+    candidates = sum(floor.values(), []) if "*" in service or "?" in service else floor.get(service, [])
+    return {action for action in candidates if compiled.match(action.lower())}
 
 
 def hits(document, floor):
@@ -35,7 +38,7 @@ def hits(document, floor):
                 found |= matching(pattern, floor)
         else:
             excepted = [matching(pattern, floor) for pattern in listed(statement["NotAction"])]
-            found |= set(floor).difference(*excepted)
+            found |= set(sum(floor.values(), [])).difference(*excepted)
     # A Deny of all resources without a condition takes an action away again.
     for statement in listed(document["Statement"]):
         if statement["Effect"] == "Deny" and statement.get("Resource") == "*" and not statement.get("Condition"):
@@ -46,9 +49,12 @@ def hits(document, floor):
 
 def main(floor_path, directory):
     with open(floor_path) as file:
-        floor = [entry["action"] for entry in json.load(file)["actions"]]
+        actions = [entry["action"] for entry in json.load(file)["actions"]]
+    floor = {}
+    for action in actions:
+        floor.setdefault(action.split(":", 1)[0], []).append(action)
     # The actions that say most come first.
-    order = {action: (not action.startswith(("iam:", "sts:")), action.lower()) for action in floor}
+    order = {action: (not action.startswith(("iam:", "sts:")), action.lower()) for action in actions}
     escalating, harmless = {}, []
     for name in sorted(os.listdir(directory)):
         with open(os.path.join(directory, name)) as file:

@@ -157,7 +157,7 @@ fn what_is_no_role_of_the_classs_account_cannot_be_listed() {
 }
 
 #[test]
-fn globs_come_later() {
+fn each_role_is_listed_and_no_pattern_of_them() {
     for pattern in [
         "*",
         "arn:aws:iam::111122223333:role/ml-*",
@@ -165,8 +165,8 @@ fn globs_come_later() {
     ] {
         refused_class(
             &class(&[pattern], &["a"]),
-            "NotYetSupported",
-            &["allow.adopt", pattern],
+            "InvalidSpec",
+            &["allow.adopt", pattern, "one by one"],
         );
     }
 }
