@@ -137,6 +137,7 @@ fn two_classes_with_paths_of_their_own_are_kept_apart() {
     let mut loose: Value = unbounded();
     loose["roles"]["path"] = json!("/loose/{cluster}/{namespace}/");
     loose["allow"]["managedPolicyArns"] = json!([ADMIN]);
+    loose["allow"]["escalatingActions"] = json!([ADMIN]);
     loose["allow"].as_object_mut().unwrap().remove("adopt");
     let made = crate::made::make(
         mlservicerole_operator::permissions::operator_policies,

@@ -23,7 +23,7 @@ pub fn bounded() -> Value {
         "allow": {
             "namespaces": {},
             "managedPolicyArns": [READ_ONLY, BEDROCK],
-            "inline": [{"actions": ["*"], "resources": ["*"]}],
+            "inline": [{"actions": ["s3:Get*", "s3:List*"], "resources": ["*"]}],
             "adopt": [{"arn": LEGACY, "namespaces": ["team-a"]}],
             "retain": true,
         },

@@ -82,6 +82,7 @@ fn no_class_at_all_is_an_error() {
 fn classes_that_share_their_path_are_told_to_be_inseparable() {
     let mut loose = unbounded();
     loose["allow"]["managedPolicyArns"] = json!([ADMIN]);
+    loose["allow"]["escalatingActions"] = json!([ADMIN]);
     let made = make(
         operator_policies,
         &[("loose", loose), ("strict", bounded())],

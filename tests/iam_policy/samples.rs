@@ -16,7 +16,7 @@ const OPERATOR: &str = "arn:aws:iam::111122223333:role/mlservicerole-operator";
 const ISSUER: &str = "https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE";
 
 /// File, sample class, further arguments.
-const SAMPLES: [(&str, &str, &[&str]); 9] = [
+const SAMPLES: [(&str, &str, &[&str]); 11] = [
     ("default", "deploy/kubectl/20-class.yaml", &[]),
     (
         "default-boundary",
@@ -32,7 +32,9 @@ const SAMPLES: [(&str, &str, &[&str]); 9] = [
         "deploy/samples/inline-policy.yaml",
         &["--boundary"],
     ),
+    ("many-teams", "deploy/samples/many-teams.yaml", &[]),
     ("other-account", "deploy/samples/other-account.yaml", &[]),
+    ("presets", "deploy/samples/presets.yaml", &[]),
     ("two-clusters", "deploy/samples/two-clusters.yaml", &[]),
 ];
 
