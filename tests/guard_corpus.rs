@@ -207,7 +207,7 @@ fn complaint(refusals: &[Refusal], reason: Option<&str>, says: &[String]) -> Opt
         return Some("is allowed".to_owned());
     }
     let is_said = |refusal: &&Refusal| says.iter().all(|word| refusal.message.contains(word.as_str()));
-    match of_reason.iter().any(|refusal| is_said(refusal)) {
+    match of_reason.iter().any(is_said) {
         true => None,
         false => Some(format!(
             "isn't refused with {reason:?} and {says:?}, but with {answer}"
