@@ -69,7 +69,8 @@ macro_rules! trials {
 
 fn parallel() -> Vec<Trial> {
     [
-        // First what waits longest.
+        // First what waits longest. Namespaces go one after the other: who waits for one waits for those before it.
+        attacks::trials(),
         life::trials(),
         narrowing::trials(),
         deletion::trials(),
@@ -95,7 +96,6 @@ fn parallel() -> Vec<Trial> {
         quotas::trials(),
         states::trials(),
         faults::trials(),
-        attacks::trials(),
         admission::trials(),
     ]
     .into_iter()
