@@ -13,7 +13,7 @@ test: ## Everything that CI runs: lint, generated files, all tests, end to end
 test-unit: ## The tests that need no cluster: unit, property, snapshot
 	@tests/run unit
 
-test-long: ## Tests that take too long for CI: the plan law with 100,000 cases
+test-long: ## Tests that take too long for CI: the plan law with 100,000 cases, the guard with 1,000,000
 	@tests/run long
 
 e2e: ## End-to-end tests; on KUBECONFIG and AWS_ENDPOINT_URL if both are set

@@ -1,6 +1,8 @@
 //! The command line. Each subcommand hands over to a module of its own; nothing is decided here.
 
+mod iam_policy;
 mod plan;
+mod presets;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -26,6 +28,10 @@ enum Command {
     Run(RunArgs),
     /// Show what would come of manifests: roles, policies and steps, or why they are refused.
     Plan(plan::PlanArgs),
+    /// Show the presets that an MlServiceRole's `access` may name.
+    Presets(presets::PresetsArgs),
+    /// Print the IAM policies that the operator needs for the classes given.
+    IamPolicy(Box<iam_policy::IamPolicyArgs>),
     /// Print the CustomResourceDefinitions as YAML.
     Crd,
 }
@@ -73,7 +79,9 @@ impl Cli {
     pub fn execute(self) -> ExitCode {
         let result = match self.command {
             Command::Plan(args) => return plan::run(&args),
+            Command::IamPolicy(args) => return iam_policy::run(&args),
             Command::Run(args) => crate::run::run(args),
+            Command::Presets(args) => presets::run(&args),
             Command::Crd => print_crds(),
         };
         match result {

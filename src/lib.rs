@@ -1,6 +1,7 @@
 //! The operator that gives ML workloads on EKS their AWS permissions: IAM roles for ServiceAccounts (IRSA),
 //! from an `MlServiceRole` in the tenant's namespace, within what an `MlServiceRoleClass` allows.
 
+pub mod access;
 pub mod api;
 pub mod aws;
 pub mod cli;
@@ -9,6 +10,7 @@ pub mod controller;
 pub mod guard;
 pub mod iam;
 pub mod manifest;
+pub mod permissions;
 pub mod plan;
 pub mod run;
 pub mod server;

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::aws::SdkAccounts;
+use crate::aws::{SdkAccounts, own_region};
 use crate::cli::RunArgs;
 use crate::cluster;
 use crate::controller::{self, Settings};
@@ -72,6 +72,7 @@ async fn control(args: RunArgs, stop: CancellationToken, ready: CancellationToke
         cluster: ClusterIdentity {
             name: args.cluster_name,
             uid,
+            region: own_region().await,
         },
         issuer,
         instance: std::env::var("HOSTNAME").unwrap_or_else(|_| "mlservicerole-operator".to_owned()),

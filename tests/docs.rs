@@ -143,10 +143,12 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
     for document in [
         "README.md",
         "CHANGELOG.md",
+        "docs/classes.md",
         "docs/concepts.md",
         "docs/conditions.md",
         "docs/contributing.md",
         "docs/lifecycle.md",
+        "docs/operator-permissions.md",
         "docs/plan.md",
         "docs/security.md",
         "docs/troubleshooting.md",

@@ -130,6 +130,7 @@ fn every_sample_is_resolved_under_the_class_that_it_names() {
             cluster: &ClusterIdentity {
                 name: "prod".to_owned(),
                 uid: "cluster-uid".to_owned(),
+                region: Some("eu-west-1".to_owned()),
             },
         });
         if let Err(refusal) = resolved {

@@ -198,7 +198,8 @@ pub struct Allow {
     #[schemars(length(max = 100))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub presets: Vec<AllowedPreset>,
-    /// Managed policies that may be attached: AWS-managed ones by exact ARN, customer-managed ones by ARN.
+    /// Managed policies that may be attached: AWS's own by exact ARN, those of an account by ARN or by a pattern with
+    /// `*`, `?` (neither stands for `/`), `{namespace}` and `{cluster}`, partition and account in full.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 200),
@@ -206,7 +207,8 @@ pub struct Allow {
     )]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub managed_policy_arns: Vec<String>,
-    /// Rules for inline policies: each (action, resource) pair of an Allow statement must be covered by one.
+    /// Rules for inline policies: each action on each resource of an Allow statement must be covered by one rule, and
+    /// the statement must carry that rule's conditions. Deny statements are always allowed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
@@ -216,22 +218,25 @@ pub struct Allow {
     #[schemars(length(max = 50), inner(length(min = 1, max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub trusted_services: Vec<String>,
-    /// Roles that policies may let tenants pass (`iam:PassRole`), exactly.
+    /// ARNs of roles that inline policies may let tenants pass (`iam:PassRole`), exactly. A rule of `inline` must cover
+    /// it too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50), inner(length(min = 1, max = 2048)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub pass_role_arns: Vec<String>,
-    /// Actions by which a principal could raise its own rights and that are allowed all the same, exactly.
+    /// Consents to what could raise a principal's own rights, exactly: actions such as `kms:CreateGrant`, which a rule
+    /// of `inline` must cover too, and ARNs of AWS-managed policies that hold such actions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100), inner(length(min = 1, max = 128)))]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub escalating_actions: Vec<String>,
-    /// Values that `role.name` may have.
+    /// Values that `role.name` may have: with `*`, `?`, `{namespace}` and `{cluster}`, but not wildcards alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200), inner(length(min = 1, max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub role_names: Vec<String>,
-    /// Keys that `role.tags` may have, compared without regard to case, as IAM does.
+    /// Keys that `role.tags` may have, compared without regard to case, as IAM does: with `*`, `?`, `{namespace}` and
+    /// `{cluster}`, but not wildcards alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50), inner(length(min = 1, max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -283,15 +288,17 @@ pub struct AllowedPreset {
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InlineRule {
-    /// Actions.
+    /// Actions such as `s3:Get*`: the service in full, `*` and `?` in the name.
     #[schemars(length(min = 1, max = 200), inner(length(min = 1, max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub actions: Vec<String>,
-    /// Resources.
+    /// Resources: `*`, or ARNs with partition and service in full; `*`, `?`, `{namespace}`, `{cluster}` and policy
+    /// variables, which stand for the same variable only.
     #[schemars(length(min = 1, max = 200), inner(length(min = 1, max = 2048)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub resources: Vec<String>,
-    /// Conditions that the statement must carry: operator, key, values.
+    /// Conditions that the statement must carry: operator, key, values. The statement's values must be as narrow or
+    /// narrower.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crate::api::crd::condition_block")]
     pub conditions: BTreeMap<String, BTreeMap<String, Vec<String>>>,
@@ -301,7 +308,7 @@ pub struct InlineRule {
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AllowedAdoption {
-    /// ARN of the role.
+    /// ARN of the role, exactly: with a role its trust and its policies are taken over, so no pattern is allowed.
     #[schemars(length(min = 20, max = 2048))]
     pub arn: String,
     /// Namespaces whose objects may adopt it.
@@ -345,4 +352,23 @@ pub struct MlServiceRoleClassStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub issuers: Vec<String>,
+    /// While roles of this class carry another permissions boundary than the class says, or none: how far the
+    /// change has come. Absent once every role carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boundary_change: Option<BoundaryChange>,
+}
+
+/// A change of the permissions boundary that is under way.
+#[derive(JsonSchema, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BoundaryChange {
+    /// What the roles are to carry; absent where the class has no boundary any more, which leaves them as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// What some of them carry still. The operator's own IAM policy must allow these too until then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub from: Vec<String>,
+    /// How many roles don't carry it yet.
+    pub pending_roles: i32,
 }

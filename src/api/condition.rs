@@ -42,8 +42,6 @@ pub mod reasons {
 
     /// A field's value can't be used.
     pub const INVALID_SPEC: &str = "InvalidSpec";
-    /// A field's value belongs to a later release.
-    pub const NOT_YET_SUPPORTED: &str = "NotYetSupported";
     /// No class of that name.
     pub const CLASS_NOT_FOUND: &str = "ClassNotFound";
     /// No className and no default class.
@@ -60,8 +58,18 @@ pub mod reasons {
     pub const NAMESPACE_NOT_ALLOWED: &str = "NamespaceNotAllowed";
     /// The class doesn't allow a managed policy.
     pub const MANAGED_POLICY_NOT_ALLOWED: &str = "ManagedPolicyNotAllowed";
-    /// The class doesn't allow inline policies.
+    /// The class doesn't allow what an inline policy says.
     pub const INLINE_POLICY_NOT_ALLOWED: &str = "InlinePolicyNotAllowed";
+    /// The class doesn't allow a preset, or a value for one.
+    pub const PRESET_NOT_ALLOWED: &str = "PresetNotAllowed";
+    /// A preset names resources of a region, and the operator isn't told which.
+    pub const REGION_UNKNOWN: &str = "RegionUnknown";
+    /// A newer version of a preset is there than the object uses.
+    pub const PRESET_UPDATE_AVAILABLE: &str = "PresetUpdateAvailable";
+    /// A policy holds actions by which a role could raise its own rights, without the class's consent to each.
+    pub const ESCALATION_NOT_ALLOWED: &str = "EscalationNotAllowed";
+    /// A policy would let the role pass a role that the class doesn't list.
+    pub const PASS_ROLE_NOT_ALLOWED: &str = "PassRoleNotAllowed";
     /// The class doesn't allow this role name.
     pub const ROLE_NAME_NOT_ALLOWED: &str = "RoleNameNotAllowed";
     /// The class doesn't allow a tag key.

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod api;
 pub mod error;
 pub mod quotas;
+mod region;
 mod sdk;
 mod sdk_error;
 pub mod transport;
@@ -15,3 +16,4 @@ pub use accounts::{AccountRef, Accounts, AssumeRole, SdkAccounts, Session, Sessi
 pub use api::IamApi;
 pub use error::{AwsError, ErrorClass};
 pub use quotas::QuotaCache;
+pub use region::own_region;

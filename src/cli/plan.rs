@@ -53,6 +53,9 @@ pub struct PlanArgs {
     /// Partition of the account.
     #[arg(long, default_value = "aws", conflicts_with = "live")]
     pub partition: Partition,
+    /// Region of the ML services that presets name; with --live, the SDK's standard chain says.
+    #[arg(long, env = "AWS_REGION")]
+    pub region: Option<String>,
     /// This cluster's OIDC issuer.
     #[arg(long, conflicts_with = "live")]
     pub issuer: Option<Issuer>,

@@ -127,9 +127,16 @@ mod tests {
         let list: ObjectList<Guarded<MlServiceRole>> = serde_json::from_str(&list).unwrap();
         let [deep, flat] = &list.items[..] else { panic!() };
         assert_eq!(flat.0.as_ref().unwrap().spec.inline_policies[0].name, "p");
-        assert_eq!((deep.name_any().as_str(), deep.uid().unwrap().as_str()), ("deep", "uid-deep"));
+        assert_eq!(
+            (deep.name_any().as_str(), deep.uid().unwrap().as_str()),
+            ("deep", "uid-deep")
+        );
         let unreadable = deep.0.as_ref().unwrap_err();
-        assert!(unreadable.error.contains("recursion limit"), "{}", unreadable.error);
+        assert!(
+            unreadable.error.contains("recursion limit"),
+            "{}",
+            unreadable.error
+        );
         assert_eq!(unreadable.conditions[0].reason, "InvalidSpec");
     }
 

@@ -26,7 +26,7 @@ use crate::aws::{ErrorClass, Session};
 use crate::cluster::{ClusterError, Event};
 use crate::guard::{self, ClassRules, Refusal};
 use crate::iam::arn::{Issuer, OidcProviderArn};
-use crate::plan::{Tenure, class_conditions, default_class_remark, kept};
+use crate::plan::{KnownBoundary, Tenure, boundary_change, class_conditions, default_class_remark, kept};
 
 /// A class whose account is as it says is looked at again after this long.
 const RECHECK: Duration = Duration::from_secs(600);
@@ -157,26 +157,35 @@ async fn set_finalizers(
 /// What is to be said of a class, and when to look again.
 async fn examine(class: &MlServiceRoleClass, context: &Context) -> (MlServiceRoleClassStatus, Action) {
     let mut status = class.status.clone().unwrap_or_default();
-    let (accepted, ready) = match guard::understand(&class.name_any(), &class.spec) {
-        Err(refusal) => (Err(refusal), Ok(())),
-        Ok(rules) => match guard::issuers_in_force(&rules, &context.issuer, status.cluster_issuer.as_deref())
-        {
-            Err(refusal) => (Err(refusal), Ok(())),
-            Ok((issuers, changed)) => {
-                status.issuers = issuers.iter().map(|issuer| issuer.url().to_owned()).collect();
-                // Recorded only while the class relies on it: a class that listed issuers and lists none any more
-                // goes back to this cluster's own, and doesn't keep what it gave up.
-                status.cluster_issuer = if rules.issuers.is_empty() {
-                    status.issuers.first().cloned()
-                } else {
-                    None
-                };
-                let reached = reach(&rules, &issuers, context, &mut status).await;
-                (Ok(()), reached.and_then(|()| changed.map_or(Ok(()), Err)))
+    let understood = guard::understand(&class.name_any(), &class.spec);
+    let (accepted, ready) = match &understood {
+        Err(refusal) => (Err(refusal.clone()), Ok(())),
+        Ok(rules) => {
+            match guard::issuers_in_force(rules, &context.issuer, status.cluster_issuer.as_deref()) {
+                Err(refusal) => (Err(refusal), Ok(())),
+                Ok((issuers, changed)) => {
+                    status.issuers = issuers.iter().map(|issuer| issuer.url().to_owned()).collect();
+                    // Recorded only while the class relies on it: a class that listed issuers and lists none any more
+                    // goes back to this cluster's own, and doesn't keep what it gave up.
+                    status.cluster_issuer = if rules.issuers.is_empty() {
+                        status.issuers.first().cloned()
+                    } else {
+                        None
+                    };
+                    let reached = reach(rules, &issuers, context, &mut status).await;
+                    (Ok(()), reached.and_then(|()| changed.map_or(Ok(()), Err)))
+                }
             }
-        },
+        }
     };
-    let action = Action::requeue(if ready.is_ok() { RECHECK } else { RECHECK_UNREADY });
+    if let (Ok(rules), Ok(())) = (&understood, &accepted) {
+        let roles = boundaries(&rules.name, context);
+        let before = status.boundary_change.take();
+        status.boundary_change =
+            boundary_change(rules.permissions_boundary.as_ref(), &roles, before.as_ref());
+    }
+    let settled = ready.is_ok() && status.boundary_change.is_none();
+    let action = Action::requeue(if settled { RECHECK } else { RECHECK_UNREADY });
     let generation = class.metadata.generation;
     let mut conditions = class_conditions(accepted, ready);
     let default = class.annotations().get(DEFAULT_CLASS_ANNOTATION);
@@ -188,6 +197,16 @@ async fn examine(class: &MlServiceRoleClass, context: &Context) -> (MlServiceRol
     status.conditions = condition::merge(&status.conditions, &conditions, generation, Timestamp::now());
     status.observed_generation = generation;
     (status, action)
+}
+
+/// The boundaries of the class's roles, as far as they are known.
+fn boundaries(class: &str, context: &Context) -> Vec<KnownBoundary> {
+    let roles = context.caches.roles.state();
+    let placed = roles.iter().filter_map(|role| {
+        let placement = placement(&**role).ok().flatten()?;
+        (placement.class == class).then_some(role.uid()?)
+    });
+    placed.map(|uid| context.boundary(&uid)).collect()
 }
 
 /// Whether the account is the one that the class says, trusts its issuers, and has its boundary.

@@ -16,7 +16,7 @@ use crate::api::{MlServiceRole, MlServiceRoleClass};
 use crate::aws::Accounts;
 use crate::cluster::{Events, Guarded, Kubernetes};
 use crate::iam::arn::Issuer;
-use crate::plan::{Clock, ClusterIdentity};
+use crate::plan::{Clock, ClusterIdentity, KnownBoundary};
 
 /// A role as cached; one that can't be read is kept apart and stops nobody.
 pub type GuardedRole = Guarded<MlServiceRole>;
@@ -73,6 +73,7 @@ pub struct Context {
     stopping: AtomicBool,
     records: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Record>>>>,
     released: Mutex<HashMap<String, Duration>>,
+    boundaries: Mutex<HashMap<String, KnownBoundary>>,
     in_use: Mutex<HashMap<String, usize>>,
 }
 
@@ -109,6 +110,7 @@ impl Context {
             stopping: AtomicBool::new(false),
             records: Mutex::default(),
             released: Mutex::default(),
+            boundaries: Mutex::default(),
             in_use: Mutex::default(),
         }
     }
@@ -134,6 +136,20 @@ impl Context {
         Arc::clone(records.entry(uid.to_owned()).or_default())
     }
 
+    /// Notes the permissions boundary of an object's role, where it is known.
+    pub fn note_boundary(&self, uid: &str, boundary: KnownBoundary) {
+        if boundary != KnownBoundary::Unknown {
+            let mut boundaries = self.boundaries.lock().unwrap_or_else(PoisonError::into_inner);
+            boundaries.insert(uid.to_owned(), boundary);
+        }
+    }
+
+    /// The permissions boundary of an object's role as last seen, also while a reconcile is at work on it.
+    pub fn boundary(&self, uid: &str) -> KnownBoundary {
+        let boundaries = self.boundaries.lock().unwrap_or_else(PoisonError::into_inner);
+        boundaries.get(uid).cloned().unwrap_or(KnownBoundary::Unknown)
+    }
+
     /// Forgets an object that was let go, and remembers that it was: the cache may still show it for a moment.
     pub fn release(&self, uid: &str) {
         self.forget(uid);
@@ -157,6 +173,10 @@ impl Context {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(uid);
+        self.boundaries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
     }
 
     /// Forgets every object that the cache doesn't show.
@@ -169,6 +189,10 @@ impl Context {
             .filter_map(|role| role.uid())
             .collect();
         self.records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|uid, _| present.contains(uid));
+        self.boundaries
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|uid, _| present.contains(uid));

@@ -60,6 +60,7 @@ pub async fn depart(
             knowledge: None,
             usage: None,
             bindings: vec![],
+            updates: vec![],
         },
     }
 }

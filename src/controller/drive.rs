@@ -87,6 +87,8 @@ pub struct ConclusionFacts {
     pub usage: Option<RoleUsage>,
     /// How the ServiceAccounts stand.
     pub bindings: Vec<BindingVerdict>,
+    /// Newer versions of its presets, for people.
+    pub updates: Vec<String>,
 }
 
 /// Plans and executes until there is nothing left to do, or no more can be done now.

@@ -12,6 +12,7 @@ use super::marks::{has_finalizer, placement};
 use super::observe;
 use super::reach::account_ref;
 use super::record::{Record, Synced};
+use crate::api::class::OnViolation;
 use crate::api::condition::reasons;
 use crate::api::role::Mode;
 use crate::api::{CLASS_FINALIZER, MlServiceRole};
@@ -20,8 +21,8 @@ use crate::guard::{self, ClassRules, Refusal, Request};
 use crate::iam::arn::Issuer;
 use crate::iam::quota::RoleUsage;
 use crate::plan::{
-    self, Account, BindingVerdict, NamespaceState, Outcome, Placement, Resolution, RoleIntent, bind,
-    drift_repaired, placement_in_force, plan, plan_observed, resolve, select_class,
+    self, Account, BindingVerdict, Outcome, Resolution, RoleIntent, bind, cut_back, drift_repaired,
+    placement_in_force, plan, plan_cut_back, plan_observed, resolve, revoked, select_class,
 };
 
 /// Reconciles an object that isn't being deleted.
@@ -34,7 +35,12 @@ pub async fn maintain(
     let mut class_name = None;
     let mut usage = None;
     let prepared = prepare(context, record, &object, &mut class_name, &mut usage).await;
-    let (intent, session, _in_use) = match prepared {
+    let Prepared {
+        intent,
+        session,
+        refused,
+        in_use: _in_use,
+    } = match prepared {
         Ok(prepared) => prepared,
         Err(outcome) => {
             let facts = ConclusionFacts {
@@ -42,6 +48,7 @@ pub async fn maintain(
                 knowledge: None,
                 usage,
                 bindings: vec![],
+                updates: vec![],
             };
             return Conclusion {
                 object,
@@ -52,9 +59,10 @@ pub async fn maintain(
         }
     };
     let arn = intent.arn().clone();
-    let planner = match object.spec.mode {
-        Some(Mode::Observe) => plan_observed,
-        Some(Mode::Manage) | None => plan,
+    let planner = match (object.spec.mode, &refused) {
+        (Some(Mode::Observe), _) => plan_observed,
+        (Some(Mode::Manage) | None, None) => plan,
+        (Some(Mode::Manage) | None, Some(_)) => plan_cut_back,
     };
     let mut driven = drive(
         context,
@@ -80,6 +88,11 @@ pub async fn maintain(
         &mut driven,
     );
     let ours = matches!(driven.outcome, Outcome::Synced | Outcome::Failed(_));
+    if let Some(why) = refused {
+        driven.notices.extend(revoked(&why, &driven.done));
+        let cut = Box::new(driven.outcome);
+        driven.outcome = Outcome::Revoked { why, cut };
+    }
     let knowledge = Some(record.knowledge(arn.name())).filter(|known| ours && known.was_ours);
     Conclusion {
         object,
@@ -90,6 +103,7 @@ pub async fn maintain(
             knowledge,
             usage,
             bindings,
+            updates: intent.preset_updates,
         },
     }
 }
@@ -131,6 +145,15 @@ fn class_version(context: &Context, name: &str) -> String {
     format!("{version:?}")
 }
 
+/// What a reconcile works towards.
+struct Prepared {
+    intent: RoleIntent,
+    session: Arc<Session>,
+    /// Set where the class doesn't allow all that the object asks for, and the intent is what is left of it.
+    refused: Option<Refusal>,
+    in_use: ClassUse,
+}
+
 /// From the object to what its role must be, or how the reconcile ends.
 async fn prepare(
     context: &Arc<Context>,
@@ -138,8 +161,7 @@ async fn prepare(
     object: &MlServiceRole,
     class_name: &mut Option<String>,
     usage: &mut Option<RoleUsage>,
-) -> Result<(RoleIntent, Arc<Session>, ClassUse), Outcome> {
-    guard::check_supported(&object.spec).map_err(Outcome::Refused)?;
+) -> Result<Prepared, Outcome> {
     let namespace_name = object.namespace().unwrap_or_default();
     let not_known = || {
         Outcome::ClassNotReady(Refusal::passing(
@@ -157,12 +179,26 @@ async fn prepare(
     let in_use = context.use_class(class);
     let (rules, issuers) = usable_class(context, class)?;
     let request = Request {
+        cluster: &context.cluster.name,
+        account: None,
         namespace: &namespace.name,
         namespace_labels: &namespace.labels,
         name: &object.name_any(),
         spec: &object.spec,
     };
-    guard::check(&rules, request).map_err(Outcome::Refused)?;
+    // Before the account is asked for: what is refused anyway needs no call.
+    let mut refused = guard::check(&rules, request).err();
+    let has_role = has_finalizer(object) && object.spec.mode != Some(Mode::Observe);
+    let revokes = has_role && rules.on_violation == OnViolation::Revoke;
+    let told = |refusal: &Refusal| match has_role {
+        true => refusal.clone().of_live_role(),
+        false => refusal.clone(),
+    };
+    if let Some(refusal) = &refused
+        && !revokes
+    {
+        return Err(Outcome::Refused(told(refusal)));
+    }
     let session = context
         .accounts
         .session(&account_ref(&rules))
@@ -173,17 +209,31 @@ async fn prepare(
         partition: session.partition.clone(),
         quotas: session.quotas().await,
     };
-    let (intent, used) = intent(
-        context,
-        object,
-        placed.as_ref(),
-        &namespace,
-        &rules,
-        &issuers,
-        &account,
-    );
-    *usage = used;
-    let intent = intent.map_err(Outcome::Refused)?;
+    let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
+    let from = Resolution {
+        name: &name,
+        uid: &uid,
+        spec: &object.spec,
+        placement: placed.as_ref(),
+        namespace: &namespace,
+        class: &rules,
+        issuers: &issuers,
+        account: &account,
+        cluster: &context.cluster,
+    };
+    *usage = plan::usage(from);
+    if refused.is_none() {
+        refused = guard::check(&rules, from.request()).err();
+        if let Some(refusal) = &refused
+            && !revokes
+        {
+            return Err(Outcome::Refused(told(refusal)));
+        }
+    }
+    let intent = match &refused {
+        None => resolve(from).map_err(Outcome::Refused)?,
+        Some(refusal) => cut_back(from).ok_or_else(|| Outcome::Refused(refusal.clone()))?,
+    };
     // Labels and uid of a former namespace must not decide what an object of the present one gets.
     if record.namespace_uid.is_none() && !has_finalizer(object) {
         record.namespace_uid = observe::namespace_uid(context, &namespace_name)
@@ -200,33 +250,13 @@ async fn prepare(
     }
     match &record.namespace_uid {
         Some(uid) if *uid != namespace.uid => Err(not_known()),
-        _ => Ok((intent, session, in_use)),
+        _ => Ok(Prepared {
+            intent,
+            session,
+            refused,
+            in_use,
+        }),
     }
-}
-
-/// What the object's role must be, and what that uses of the account's quotas, where it can be said.
-fn intent(
-    context: &Context,
-    object: &MlServiceRole,
-    placed: Option<&Placement>,
-    namespace: &NamespaceState,
-    rules: &ClassRules,
-    issuers: &std::collections::BTreeSet<Issuer>,
-    account: &Account,
-) -> (Result<RoleIntent, Refusal>, Option<RoleUsage>) {
-    let (name, uid) = (object.name_any(), object.uid().unwrap_or_default());
-    let from = Resolution {
-        name: &name,
-        uid: &uid,
-        spec: &object.spec,
-        placement: placed,
-        namespace,
-        class: rules,
-        issuers,
-        account,
-        cluster: &context.cluster,
-    };
-    (resolve(from), plan::usage(from))
 }
 
 /// A class that may serve an object now.

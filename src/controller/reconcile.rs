@@ -93,6 +93,9 @@ async fn conclude(
         facts,
     } = conclusion;
     let now = context.now();
+    if let (Some(uid), Some(placement)) = (object.uid(), &facts.placement) {
+        context.note_boundary(&uid, record.boundary(placement.role_arn.name()));
+    }
     if drive.abandoned {
         return Action::await_change();
     }
@@ -100,11 +103,14 @@ async fn conclude(
         record.outdated_retries += 1;
         return Action::requeue(RETRY_OUTDATED * record.outdated_retries);
     }
-    let wait = match &drive.outcome {
-        Outcome::Failed(Failure {
-            refusal,
-            service_account,
-        }) => {
+    let wait = match (drive.outcome.failure(), &drive.outcome) {
+        (
+            Some(Failure {
+                refusal,
+                service_account,
+            }),
+            _,
+        ) => {
             let wait = record.next_backoff(context.timing.max_backoff);
             let wait = failure::pause(refusal, wait, context.timing.max_backoff);
             let about_one = service_account.is_some();
@@ -116,7 +122,7 @@ async fn conclude(
             });
             Some(wait)
         }
-        Outcome::ClassNotReady(_) => Some(record.next_backoff(context.timing.max_backoff)),
+        (None, Outcome::ClassNotReady(_)) => Some(record.next_backoff(context.timing.max_backoff)),
         _ => {
             record.pause = None;
             None
@@ -127,6 +133,7 @@ async fn conclude(
     let report = crate::plan::Report {
         outcome: drive.outcome,
         bindings: facts.bindings,
+        updates: facts.updates,
         deleting,
     };
     let next = wait.unwrap_or_else(|| match &report.outcome {

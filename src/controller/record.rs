@@ -9,7 +9,7 @@ use kube::ResourceExt;
 
 use crate::api::MlServiceRole;
 use crate::iam::name::RoleName;
-use crate::plan::{Placement, RoleKnowledge, ServiceAccountState};
+use crate::plan::{KnownBoundary, Placement, RoleKnowledge, RoleState, ServiceAccountState};
 
 /// How long a write of ours is believed over a cache that doesn't show it.
 const CACHE_LAG: Duration = Duration::from_secs(10);
@@ -96,6 +96,17 @@ impl Record {
     /// What is known of a role.
     pub fn knowledge(&self, role: &RoleName) -> RoleKnowledge {
         self.roles.get(role).cloned().unwrap_or_default()
+    }
+
+    /// The permissions boundary of a role, as far as it is known.
+    pub fn boundary(&self, role: &RoleName) -> KnownBoundary {
+        match self.roles.get(role).map(|knowledge| &knowledge.state) {
+            Some(RoleState::Present { header, .. }) => match &header.permissions_boundary {
+                Some(arn) => KnownBoundary::Arn(arn.clone()),
+                None => KnownBoundary::None,
+            },
+            Some(RoleState::Unknown | RoleState::Absent) | None => KnownBoundary::Unknown,
+        }
     }
 
     /// What is known of a role, to be corrected.

@@ -6,7 +6,7 @@ use kube::{Api, ResourceExt};
 
 use super::context::Context;
 use super::record::Record;
-use crate::api::condition::{self, types};
+use crate::api::condition::{self, reasons, types};
 use crate::api::role::{PlannedStep, QuotaUsage, ServiceAccountStatus, Usage};
 use crate::api::{MlServiceRole, MlServiceRoleStatus};
 use crate::cluster::{ClusterError, Event};
@@ -57,7 +57,11 @@ pub async fn publish(
     if new == old {
         return Ok(());
     }
-    let event = change_of_reason(&old, &new);
+    let events =
+        change_of_reason(&old, &new)
+            .into_iter()
+            .chain(update_available(&old, &new, &facts.report.updates));
+    let events: Vec<Event> = events.collect();
     let mut written = object.clone();
     written.status = Some(new);
     let api: Api<MlServiceRole> =
@@ -66,7 +70,7 @@ pub async fn publish(
         .replace_status(&object.name_any(), &PostParams::default(), &written)
         .await?;
     record.object_written(object, after);
-    if let Some(event) = event {
+    for event in events {
         context.events.publish(object, event).await;
     }
     Ok(())
@@ -142,6 +146,29 @@ fn change_of_reason(old: &MlServiceRoleStatus, new: &MlServiceRoleStatus) -> Opt
         warning: after.status == "False",
         reason: after.reason.clone(),
         note: after.message.clone(),
+        action: "Reconcile",
+    })
+}
+
+/// An Event when the condition begins to name newer versions of presets.
+fn update_available(
+    old: &MlServiceRoleStatus,
+    new: &MlServiceRoleStatus,
+    updates: &[String],
+) -> Option<Event> {
+    let told = |status: &MlServiceRoleStatus, update: &String| {
+        let accepted = status.conditions.iter().find(|c| c.type_ == types::ACCEPTED);
+        accepted.is_some_and(|accepted| accepted.message.contains(update))
+    };
+    let news: Vec<&str> = updates
+        .iter()
+        .filter(|update| told(new, update) && !told(old, update))
+        .map(String::as_str)
+        .collect();
+    (!news.is_empty()).then(|| Event {
+        warning: false,
+        reason: reasons::PRESET_UPDATE_AVAILABLE.to_owned(),
+        note: news.join("; "),
         action: "Reconcile",
     })
 }

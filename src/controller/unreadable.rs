@@ -65,6 +65,7 @@ async fn write(
     let report = Report {
         outcome: Outcome::Refused(refusal.clone()),
         bindings: vec![],
+        updates: vec![],
         deleting,
     };
     let generation = unreadable.metadata.generation;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::class::is_pattern;
-use super::{ClassRules, Refusal};
+use super::{ClassRules, Names, Refusal};
 use crate::api::MlServiceRoleSpec;
 use crate::api::class::AllowedAdoption;
 use crate::api::condition::reasons;
@@ -15,7 +15,8 @@ use crate::iam::arn::{AccountId, RoleArn};
 /// identifiers" and "Using service-linked roles").
 const PATHS_OF_AWS: [&str; 2] = ["/aws-service-role/", "/aws-reserved/"];
 
-/// Reads `allow.adopt`, or says what is wrong with it. Patterns are refused elsewhere.
+/// Reads `allow.adopt`, or says what is wrong with it. A pattern isn't an ARN of a role: whoever takes a role over takes
+/// its trust and its policies over, so each is named.
 pub(super) fn understand(
     written: &[AllowedAdoption],
     account: Option<&AccountId>,
@@ -23,7 +24,13 @@ pub(super) fn understand(
 ) -> Result<BTreeMap<RoleArn, BTreeSet<String>>, Vec<String>> {
     let mut understood: BTreeMap<RoleArn, BTreeSet<String>> = BTreeMap::new();
     let mut wrong = Vec::new();
-    for AllowedAdoption { arn, namespaces } in written.iter().filter(|role| !is_pattern(&role.arn)) {
+    for AllowedAdoption { arn, namespaces } in written {
+        if is_pattern(arn) {
+            wrong.push(format!(
+                "{arn} is a pattern, and roles are taken over one by one; write each out"
+            ));
+            continue;
+        }
         let role: RoleArn = match arn.parse() {
             Ok(role) => role,
             Err(e) => {
@@ -82,7 +89,7 @@ fn is_same_role(role: &RoleArn, arn: &str) -> bool {
 /// The object asks for a role that the class doesn't let its namespace take over.
 pub fn adoptable<'a>(
     rules: &'a ClassRules,
-    namespace: &str,
+    names: Names<'_>,
     spec: &MlServiceRoleSpec,
 ) -> Result<Option<&'a RoleArn>, Refusal> {
     let asked = spec.adoption_policy.unwrap_or_default() != AdoptionPolicy::Never;
@@ -91,12 +98,12 @@ pub fn adoptable<'a>(
         rules
             .adopt
             .iter()
-            .find(|(arn, namespaces)| arn.name().as_str() == name && namespaces.contains(namespace))
+            .find(|(arn, namespaces)| arn.name().as_str() == name && namespaces.contains(names.namespace))
             .map(|(arn, _)| arn)
     });
-    let class = &rules.name;
+    let (class, namespace) = (&rules.name, names.namespace);
     match (asked, allowed, name) {
-        (false, Some(_), Some(name)) if !rules.role_names.contains(name) => Err(Refusal::new(
+        (false, Some(_), Some(name)) if !rules.allows_role_name(name, names) => Err(Refusal::new(
             reasons::ADOPTION_NOT_ALLOWED,
             format!(
                 "class {class:?} lets this namespace take the role {name:?} over (allow.adopt), but this object's \

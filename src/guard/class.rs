@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Selector;
 
-use super::{Refusal, adopt};
-use crate::api::class::{Allow, MlServiceRoleClassSpec, NamespaceSelector, OnViolation};
+use super::floor::{self, Consents};
+use super::presets::AllowedPresets;
+use super::template::TemplateError;
+use super::{ManagedPolicies, Names, Refusal, Rule, Template, adopt, inline, managed, presets, selector};
+use crate::api::class::{MlServiceRoleClassSpec, OnViolation};
 use crate::api::condition::reasons;
 use crate::api::{DEFAULT_AUDIENCE, GROUP};
 use crate::iam::arn::{AccountId, Issuer, PolicyArn, RoleArn};
@@ -45,29 +47,57 @@ pub struct ClassRules {
     /// Namespaces served, by label.
     pub namespaces: Selector,
     /// Managed policies that may be attached.
-    pub managed_policies: BTreeSet<PolicyArn>,
-    /// Whether inline policies may say anything at all.
-    pub any_inline_policy: bool,
+    pub managed_policies: Vec<ManagedPolicies>,
+    /// Rules for what inline policies allow.
+    pub inline: Vec<Rule>,
+    /// What is consented to of the built-in floor.
+    pub consents: Consents,
     /// Services that may be trusted.
     pub trusted_services: BTreeSet<String>,
     /// Names that `role.name` may have.
-    pub role_names: BTreeSet<String>,
-    /// Keys that `role.tags` may have.
-    pub tag_keys: Vec<String>,
+    pub role_names: Vec<Template>,
+    /// Keys that `role.tags` may have, in lower case.
+    pub tag_keys: Vec<Template>,
     /// Roles that may be adopted, and by objects of which namespaces. Their names differ, also without regard to
     /// case.
     pub adopt: BTreeMap<RoleArn, BTreeSet<String>>,
+    /// Presets that may be used, and with which values.
+    pub presets: AllowedPresets,
+    /// What becomes of live roles that the class no longer allows.
+    pub on_violation: OnViolation,
     /// Whether roles may be retained.
     pub retain: bool,
     /// Whether the ServiceAccount `default` may be bound.
     pub default_service_account: bool,
 }
 
+impl ClassRules {
+    /// Whether an object of this namespace may give its role this name.
+    pub fn allows_role_name(&self, name: &str, names: Names<'_>) -> bool {
+        self.role_names.iter().any(|own| own.fill(names).matches(name))
+    }
+
+    /// Whether an object of this namespace may set a tag of this key. Keys are compared without regard to case, as
+    /// IAM does.
+    pub fn allows_tag_key(&self, key: &str, names: Names<'_>) -> bool {
+        let key = key.to_lowercase();
+        self.tag_keys.iter().any(|own| own.fill(names).matches(&key))
+    }
+
+    /// Whether an object of this namespace may have this managed policy.
+    pub fn allows_managed_policy(&self, policy: &PolicyArn, names: Names<'_>) -> bool {
+        self.managed_policies
+            .iter()
+            .any(|own| own.contains(policy, names))
+            && floor::unconsented(policy, &self.consents).is_none()
+    }
+}
+
 /// Reads a class, or says what is wrong with it. Every mistake is named at once.
 pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRules, Refusal> {
     let mut wrong = Mistakes {
         class: name,
-        refusals: unsupported(name, spec),
+        refusals: Vec::new(),
     };
     let aws = spec.aws.clone().unwrap_or_default();
     let account = aws
@@ -132,17 +162,28 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
             None
         }
     };
-    let namespaces = selector(&spec.allow.namespaces);
+    let namespaces = selector::understand(&spec.allow.namespaces);
     if let Err(e) = &namespaces {
         wrong.note("allow.namespaces", e);
     }
-    let managed_policies = spec
+    let consents = wrong.consents(spec);
+    let managed_policies = wrong.managed_policies(spec, &consents);
+    let inline = wrong.inline(spec);
+    let names = |text: &str| Template::parse(text).and_then(Template::not_everything);
+    let role_names = wrong.templates("allow.roleNames", &spec.allow.role_names, names);
+    let keys = |text: &str| names(&text.to_lowercase());
+    let tag_keys = wrong.templates("allow.tagKeys", &spec.allow.tag_keys, keys);
+    for service in spec
         .allow
-        .managed_policy_arns
+        .trusted_services
         .iter()
-        .filter(|arn| !is_pattern(arn))
-        .filter_map(|arn| wrong.parse::<PolicyArn>("allow.managedPolicyArns", arn))
-        .collect();
+        .filter(|service| is_pattern(service))
+    {
+        wrong.note(
+            "allow.trustedServices",
+            format!("{service:?} is a pattern, and services are trusted one by one; write each out"),
+        );
+    }
     let adoptions = adopt::understand(
         &spec.allow.adopt,
         account.as_ref(),
@@ -150,6 +191,10 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
     );
     for mistake in adoptions.as_ref().err().into_iter().flatten() {
         wrong.note("allow.adopt", mistake);
+    }
+    let allowed_presets = presets::understand(&spec.allow.presets);
+    for mistake in allowed_presets.as_ref().err().into_iter().flatten() {
+        wrong.note("allow.presets", mistake);
     }
     if let Some(refusal) = Refusal::joined(wrong.refusals) {
         return Err(refusal);
@@ -172,95 +217,17 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
         permissions_boundary,
         namespaces: namespaces.unwrap_or_default(),
         managed_policies,
-        any_inline_policy: !spec.allow.inline.is_empty(),
+        inline,
+        consents,
         trusted_services: spec.allow.trusted_services.iter().cloned().collect(),
-        role_names: spec.allow.role_names.iter().cloned().collect(),
-        tag_keys: spec.allow.tag_keys.clone(),
+        role_names,
+        tag_keys,
         adopt: adoptions.unwrap_or_default(),
+        presets: allowed_presets.unwrap_or_default(),
+        on_violation: spec.on_violation.unwrap_or_default(),
         retain: spec.allow.retain == Some(true),
         default_service_account: spec.allow.default_service_account == Some(true),
     })
-}
-
-/// The issuers that a class's roles trust.
-///
-/// `own` is this cluster's issuer as it is now, `recorded` the one that the class's status holds from when the
-/// class first relied on it. A cluster whose issuer
-/// changes must not silently move every role's trust, so a recorded issuer stays until the class names another.
-/// The second value says so where it happened.
-pub fn issuers_in_force(
-    rules: &ClassRules,
-    own: &Issuer,
-    recorded: Option<&str>,
-) -> Result<(BTreeSet<Issuer>, Option<Refusal>), Refusal> {
-    if !rules.issuers.is_empty() {
-        let strangers: Vec<&str> = rules
-            .issuers
-            .iter()
-            .filter(|(issuer, trusted)| issuer != own && !trusted)
-            .map(|(i, _)| i.url())
-            .collect();
-        if strangers.is_empty() {
-            return Ok((
-                rules.issuers.iter().map(|(issuer, _)| issuer.clone()).collect(),
-                None,
-            ));
-        }
-        return Err(Refusal::new(
-            reasons::INVALID_SPEC,
-            format!(
-                "class {:?}: oidc.issuers names {}, which isn't this cluster's issuer ({}); its ServiceAccounts of the \
-                 same namespace and name would get the roles too: write trustSameNamespaces: true beside it if that is \
-                 meant, or remove it",
-                rules.name,
-                strangers.join(", "),
-                own.url()
-            ),
-        ));
-    }
-    let recorded = recorded
-        .and_then(|url| url.parse::<Issuer>().ok())
-        .filter(|recorded| recorded != own);
-    let Some(recorded) = recorded else {
-        return Ok((BTreeSet::from([own.clone()]), None));
-    };
-    let notice = Refusal::new(
-        reasons::ISSUER_CHANGED,
-        format!(
-            "class {:?}: this cluster's issuer is now {}, but the roles trust {}, which is kept; write the issuers that \
-             are meant into oidc.issuers",
-            rules.name,
-            own.url(),
-            recorded.url()
-        ),
-    );
-    Ok((BTreeSet::from([recorded]), Some(notice)))
-}
-
-/// A requirement without values is refused: `NotIn []` would match every namespace.
-fn selector(written: &NamespaceSelector) -> Result<Selector, String> {
-    if let Some(field) = written.unknown.keys().next() {
-        return Err(format!(
-            "unknown field {field:?}; a label selector has matchLabels and matchExpressions"
-        ));
-    }
-    for requirement in &written.match_expressions {
-        let has_values = requirement
-            .values
-            .as_ref()
-            .is_some_and(|values| !values.is_empty());
-        if matches!(requirement.operator.as_str(), "In" | "NotIn") != has_values {
-            return Err(format!(
-                "the requirement on {:?}: In and NotIn need values, Exists and DoesNotExist have none",
-                requirement.key
-            ));
-        }
-    }
-    let labels = LabelSelector {
-        match_labels: Some(written.match_labels.clone()),
-        match_expressions: Some(written.match_expressions.clone()),
-    };
-    Selector::try_from(labels).map_err(|e| e.to_string())
 }
 
 struct Mistakes<'a> {
@@ -277,68 +244,77 @@ impl Mistakes<'_> {
     fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, field: &str, text: &str) -> Option<T> {
         text.parse().map_err(|e| self.note(field, e)).ok()
     }
+
+    fn consents(&mut self, spec: &MlServiceRoleClassSpec) -> Consents {
+        let read = Consents::understand(&spec.allow.escalating_actions, &spec.allow.pass_role_arns);
+        read.unwrap_or_else(|mistakes| {
+            for (field, what) in mistakes {
+                self.note(field, what);
+            }
+            Consents::default()
+        })
+    }
+
+    fn managed_policies(
+        &mut self,
+        spec: &MlServiceRoleClassSpec,
+        consents: &Consents,
+    ) -> Vec<ManagedPolicies> {
+        let mut understood = Vec::new();
+        for text in &spec.allow.managed_policy_arns {
+            match managed::understand(text) {
+                Ok(policies) => understood.push(policies),
+                Err(e) => self.note("allow.managedPolicyArns", e),
+            }
+        }
+        for policies in &understood {
+            if let ManagedPolicies::Exact(arn) = policies
+                && let Some(why) = floor::unconsented(arn, consents)
+            {
+                let message = format!(
+                    "class {:?}: allow.managedPolicyArns: {arn} needs a consent of its own, since {why}; remove it, or \
+                     write the same ARN into allow.escalatingActions too",
+                    self.class
+                );
+                self.refusals
+                    .push(Refusal::new(reasons::ESCALATION_NOT_ALLOWED, message));
+            }
+        }
+        understood
+    }
+
+    fn inline(&mut self, spec: &MlServiceRoleClassSpec) -> Vec<Rule> {
+        let mut understood = Vec::new();
+        for (index, rule) in spec.allow.inline.iter().enumerate() {
+            match inline::understand(rule) {
+                Ok(rule) => understood.push(rule),
+                Err(mistakes) => {
+                    for what in mistakes {
+                        self.note(&format!("allow.inline, rule {}", index + 1), what);
+                    }
+                }
+            }
+        }
+        understood
+    }
+
+    fn templates(
+        &mut self,
+        field: &str,
+        texts: &[String],
+        read: impl Fn(&str) -> Result<Template, TemplateError>,
+    ) -> Vec<Template> {
+        let mut understood = Vec::new();
+        for text in texts {
+            match read(text) {
+                Ok(template) => understood.push(template),
+                Err(e) => self.note(field, e),
+            }
+        }
+        understood
+    }
 }
 
 pub(super) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '{', '}'])
-}
-
-/// What a later release brings. A class that relies on it is refused, so that nobody thinks it in force.
-fn unsupported(class: &str, spec: &MlServiceRoleClassSpec) -> Vec<Refusal> {
-    let Allow {
-        namespaces: _,
-        presets,
-        managed_policy_arns,
-        inline,
-        trusted_services,
-        pass_role_arns,
-        escalating_actions,
-        role_names,
-        tag_keys,
-        adopt,
-        retain: _,
-        default_service_account: _,
-    } = &spec.allow;
-    let mut refusals = Vec::new();
-    let mut refuse = |field: &str, remedy: &str| {
-        let what = format!("class {class:?}: {field}");
-        refusals.push(Refusal::not_yet_supported(&what, remedy));
-    };
-    if spec.on_violation == Some(OnViolation::Revoke) {
-        refuse("onViolation Revoke", "write Keep or leave it out");
-    }
-    for (field, is_empty) in [
-        ("allow.presets", presets.is_empty()),
-        ("allow.passRoleArns", pass_role_arns.is_empty()),
-        ("allow.escalatingActions", escalating_actions.is_empty()),
-    ] {
-        if !is_empty {
-            refuse(field, "remove it");
-        }
-    }
-    let adopted = adopt.iter().map(|role| role.arn.clone()).collect();
-    for (field, values) in [
-        ("allow.adopt", &adopted),
-        ("allow.managedPolicyArns", managed_policy_arns),
-        ("allow.trustedServices", trusted_services),
-        ("allow.roleNames", role_names),
-        ("allow.tagKeys", tag_keys),
-    ] {
-        for value in values.iter().filter(|value| is_pattern(value)) {
-            refuse(
-                &format!("the pattern {value:?} in {field}"),
-                "write each value out",
-            );
-        }
-    }
-    let everything = |list: &[String]| list == ["*"];
-    for rule in inline {
-        if !(everything(&rule.actions) && everything(&rule.resources) && rule.conditions.is_empty()) {
-            refuse(
-                "an inline rule narrower than actions [\"*\"] on resources [\"*\"] in allow.inline",
-                "remove it, and bound the roles by roles.permissionsBoundary",
-            );
-        }
-    }
-    refusals
 }

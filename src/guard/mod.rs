@@ -4,14 +4,30 @@
 mod adopt;
 mod allow;
 mod class;
+mod condition;
+mod floor;
+mod inline;
+mod issuers;
+mod managed;
+mod pattern;
+mod policy;
+mod presets;
 mod refusal;
-mod unsupported;
+mod resource;
+mod selector;
+mod template;
+mod violation;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use adopt::adoptable;
-pub use allow::{Request, check};
-pub use class::{ClassRules, issuers_in_force, understand};
+pub use allow::{Item, Request, check, violations};
+pub use class::{ClassRules, understand};
+pub use floor::Consents;
+pub use inline::Rule;
+pub use issuers::issuers_in_force;
+pub use managed::ManagedPolicies;
+pub use presets::{AllowedPresets, checked as checked_preset, of_access as refusal_of_access};
 pub use refusal::Refusal;
-pub use unsupported::check as check_supported;
+pub use template::{Names, Template};

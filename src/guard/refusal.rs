@@ -62,25 +62,38 @@ impl Refusal {
         )
     }
 
-    /// A field holds something that a later release will understand.
-    pub fn not_yet_supported(field: &str, remedy: &str) -> Self {
-        Self::new(
-            reasons::NOT_YET_SUPPORTED,
-            format!("{field} is not supported by this release of the operator; {remedy}"),
-        )
+    /// What the class doesn't allow of an object whose role is there already: a refusal takes nothing from it.
+    pub fn of_live_role(mut self) -> Refusal {
+        self.message
+            .push_str("; the role keeps what it has until then (onViolation: Keep)");
+        self
     }
 
-    /// Several refusals as one: the first one's reason, everybody's words.
+    /// Several refusals as one: the first one's reason, and the words of the first ten, as far as 4 KiB go.
     pub fn joined(refusals: Vec<Refusal>) -> Option<Refusal> {
+        const MOST: usize = 10;
+        const LONGEST: usize = 4000;
         let first = refusals.first()?;
+        let mut message = String::new();
+        let mut left = refusals.len();
+        for refusal in refusals.iter().take(MOST) {
+            let room = LONGEST.saturating_sub(message.len());
+            if !message.is_empty() {
+                if refusal.message.len() + 2 > room {
+                    break;
+                }
+                message.push_str("; ");
+            }
+            message.extend(refusal.message.chars().take(LONGEST));
+            left -= 1;
+        }
+        if left > 0 {
+            message.push_str(&format!("; and {left} more"));
+        }
         Some(Refusal {
             reason: first.reason,
             final_: refusals.iter().any(|r| r.final_),
-            message: refusals
-                .iter()
-                .map(|r| r.message.as_str())
-                .collect::<Vec<_>>()
-                .join("; "),
+            message,
         })
     }
 }

@@ -23,7 +23,7 @@ mod write;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use check::{Kind, check};
+pub use check::{Kind, check, is_operator};
 pub use error::DocumentError;
 
 /// A policy document that conforms to the grammar.

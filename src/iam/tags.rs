@@ -58,7 +58,7 @@ pub enum TagError {
 }
 
 /// The value of [`UID`] on a retained role that had no room for [`RETAINED`].
-const RETAINED_UID: &str = "retained";
+pub const RETAINED_UID: &str = "retained";
 
 /// Whether a role with these tags was left in place and belongs to nobody.
 pub fn is_retained(tags: &BTreeMap<String, String>) -> bool {
@@ -87,7 +87,12 @@ pub fn same_key(a: &str, b: &str) -> bool {
 
 /// Whether a key is AWS's or this operator's, so that no tenant and no class may set it.
 pub fn is_reserved(key: &str) -> bool {
-    is_system(key) || has_prefix(key, PREFIX)
+    is_system(key) || is_own(key)
+}
+
+/// Whether a key is this operator's: a mark, or what it notes beside them. None is a part of what a role is like.
+pub fn is_own(key: &str) -> bool {
+    has_prefix(key, PREFIX)
 }
 
 /// Whether a key is AWS's, so that nobody can set it.

@@ -59,7 +59,7 @@ pub struct Adopter {
 impl FormerState {
     /// The record of a role that `owner` is about to take over.
     pub fn of(owner: &Owner, header: &RoleHeader, content: &RoleContent) -> Self {
-        let tags = header.tags.iter().filter(|(key, _)| !tags::is_mark(key));
+        let tags = header.tags.iter().filter(|(key, _)| !tags::is_own(key));
         Self {
             role_arn: header.arn.clone(),
             role_id: header.id.clone(),

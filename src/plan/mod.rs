@@ -4,6 +4,7 @@
 
 mod adoption;
 mod binding;
+mod boundary_change;
 mod departure;
 mod difference;
 mod drift;
@@ -15,10 +16,12 @@ mod outcome;
 mod ownership;
 mod placement;
 mod planner;
+mod presets;
 mod preview;
 mod quotas;
 mod release;
 mod resolve;
+mod revocation;
 mod step;
 mod tenure;
 
@@ -26,6 +29,7 @@ mod tenure;
 mod tests;
 
 pub use binding::{BindingVerdict, Bindings, Rival, ServiceAccountState, Surroundings, bind};
+pub use boundary_change::{KnownBoundary, boundary_change};
 pub use departure::{Departure, Retention, plan_departure, release_all};
 pub use drift::drift_repaired;
 pub use former::{Adopter, FormerState};
@@ -41,5 +45,6 @@ pub use resolve::{
     Account, Adoption, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place,
     resolve, usage,
 };
+pub use revocation::{cut_back, plan_cut_back, revoked};
 pub use step::{BoundBy, Previous, ServiceAccountBinding, Step};
 pub use tenure::{Tenure, kept};

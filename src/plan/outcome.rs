@@ -1,6 +1,8 @@
 //! From what came of a reconcile to conditions. Nothing here may change from one reconcile to the next while
 //! nothing has changed: no times, no counts, no request ids.
 
+use std::iter;
+
 use super::{BindingVerdict, Pending};
 use crate::api::condition::{NewCondition, Verdict, reasons, types};
 use crate::guard::Refusal;
@@ -10,6 +12,13 @@ use crate::guard::Refusal;
 pub enum Outcome {
     /// Spec or class refuse; nothing was done.
     Refused(Refusal),
+    /// The class doesn't allow any more what it allowed, and the role is being cut back to what is left.
+    Revoked {
+        /// What the class doesn't allow.
+        why: Refusal,
+        /// How cutting back ended.
+        cut: Box<Outcome>,
+    },
     /// The class can't be worked with for now; nothing was done.
     ClassNotReady(Refusal),
     /// The role can't be touched until somebody changes something.
@@ -22,6 +31,17 @@ pub enum Outcome {
     Synced,
     /// The object only observes, and so much is left undone.
     Observed(Pending),
+}
+
+impl Outcome {
+    /// The failure after which the same is tried again with ever longer pauses.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Outcome::Failed(failure) => Some(failure),
+            Outcome::Revoked { cut, .. } => cut.failure(),
+            _ => None,
+        }
+    }
 }
 
 /// A step or a read that failed.
@@ -40,6 +60,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// How the wanted ServiceAccounts stand.
     pub bindings: Vec<BindingVerdict>,
+    /// Newer versions of the object's presets, for people.
+    pub updates: Vec<String>,
     /// Whether the object is being deleted.
     pub deleting: bool,
 }
@@ -47,7 +69,7 @@ pub struct Report {
 /// The conditions of an MlServiceRole.
 pub fn conditions(report: &Report) -> Vec<NewCondition> {
     let accepted = match &report.outcome {
-        Outcome::Refused(refusal) => from_refusal(types::ACCEPTED, refusal),
+        Outcome::Refused(why) | Outcome::Revoked { why, .. } => from_refusal(types::ACCEPTED, why),
         Outcome::ClassNotReady(refusal) => new(
             types::ACCEPTED,
             Verdict::Unknown,
@@ -58,7 +80,10 @@ pub fn conditions(report: &Report) -> Vec<NewCondition> {
             types::ACCEPTED,
             Verdict::True,
             reasons::ALLOWED,
-            "the class allows this object",
+            &iter::once("the class allows this object")
+                .chain(report.updates.iter().map(String::as_str))
+                .collect::<Vec<_>>()
+                .join("; "),
         ),
     };
     let waiting = |r#type| {
@@ -71,6 +96,7 @@ pub fn conditions(report: &Report) -> Vec<NewCondition> {
     };
     let role = match &report.outcome {
         Outcome::Refused(_) | Outcome::ClassNotReady(_) => waiting(types::ROLE_SYNCED),
+        Outcome::Revoked { why, cut } => cut_back(why, cut),
         Outcome::Waiting(why) => new(types::ROLE_SYNCED, Verdict::Unknown, why.reason, &why.message),
         Outcome::Blocked(refusal) => from_refusal(types::ROLE_SYNCED, refusal),
         Outcome::Failed(failure) if failure.service_account.is_none() => {
@@ -90,6 +116,31 @@ pub fn conditions(report: &Report) -> Vec<NewCondition> {
     let mut all = vec![accepted, role, bound, ready];
     all.extend(stalled);
     all
+}
+
+/// How a role stands that is cut back: never in sync, since the object asks for more.
+fn cut_back(why: &Refusal, cut: &Outcome) -> NewCondition {
+    let r#type = types::ROLE_SYNCED;
+    match cut {
+        Outcome::Failed(Failure { refusal, .. }) | Outcome::Blocked(refusal) | Outcome::Waiting(refusal) => {
+            from_refusal(
+                r#type,
+                &Refusal {
+                    message: format!(
+                        "the role isn't cut back yet to what the class allows: {}",
+                        refusal.message
+                    ),
+                    ..refusal.clone()
+                },
+            )
+        }
+        _ => new(
+            r#type,
+            Verdict::False,
+            why.reason,
+            "the role was cut back to what the class allows (onViolation: Revoke)",
+        ),
+    }
 }
 
 fn bound(report: &Report) -> NewCondition {
@@ -117,7 +168,10 @@ fn bound(report: &Report) -> NewCondition {
     if let Some(problem) = Refusal::joined(problems) {
         return from_refusal(r#type, &problem);
     }
-    if matches!(report.outcome, Outcome::Refused(_) | Outcome::ClassNotReady(_)) {
+    if matches!(
+        report.outcome,
+        Outcome::Refused(_) | Outcome::Revoked { .. } | Outcome::ClassNotReady(_)
+    ) {
         return new(
             r#type,
             Verdict::Unknown,
@@ -162,9 +216,10 @@ fn ready(parts: [&NewCondition; 3]) -> NewCondition {
 
 fn stalled(report: &Report) -> Option<NewCondition> {
     let final_ = match &report.outcome {
-        Outcome::Refused(refusal) | Outcome::ClassNotReady(refusal) | Outcome::Blocked(refusal) => {
-            Some(refusal)
-        }
+        Outcome::Refused(refusal)
+        | Outcome::Revoked { why: refusal, .. }
+        | Outcome::ClassNotReady(refusal)
+        | Outcome::Blocked(refusal) => Some(refusal),
         Outcome::Failed(failure) => Some(&failure.refusal),
         Outcome::Waiting(_) | Outcome::Synced | Outcome::Observed(_) => None,
     }

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Owner, Placement, quotas};
+use super::{Owner, Placement, presets, quotas};
 use crate::api::condition::reasons;
 use crate::api::role::{AdoptionPolicy, ConflictPolicy, CreationPolicy};
 use crate::api::{DEFAULT_AUDIENCE, MlServiceRoleSpec};
-use crate::guard::{ClassRules, Refusal, Request, adoptable, check, check_supported};
+use crate::guard::{ClassRules, Names, Refusal, Request, adoptable, check};
 use crate::iam::arn::{AccountId, Issuer, Partition, PolicyArn, RoleArn};
 use crate::iam::document::{self, Kind, PolicyDocument};
 use crate::iam::name::{derive_role_name, expand_path};
@@ -23,6 +23,8 @@ pub struct ClusterIdentity {
     pub name: String,
     /// Uid of its `kube-system` namespace.
     pub uid: String,
+    /// The region whose ML services presets mean, such as `eu-west-1`; none where the environment names none.
+    pub region: Option<String>,
 }
 
 /// A namespace, as far as it matters.
@@ -66,7 +68,7 @@ pub struct RoleIntent {
     pub permissions_boundary: Option<PolicyArn>,
     /// All its tags, ownership included.
     pub tags: BTreeMap<String, String>,
-    /// Its inline policies.
+    /// Its inline policies, that of its presets among them.
     pub inline: BTreeMap<String, PolicyDocument>,
     /// Its managed policies.
     pub attached: BTreeSet<PolicyArn>,
@@ -79,6 +81,8 @@ pub struct RoleIntent {
     pub arn_predates_us: bool,
     /// What the account allows.
     pub quotas: AccountQuotas,
+    /// For people: newer versions of its presets.
+    pub preset_updates: Vec<String>,
     /// Set where object and class both say that a role which is there already may be taken over.
     pub adoption: Option<Adoption>,
 }
@@ -146,6 +150,20 @@ pub struct Resolution<'a> {
     pub cluster: &'a ClusterIdentity,
 }
 
+impl<'a> Resolution<'a> {
+    /// What the class is asked for.
+    pub fn request(&self) -> Request<'a> {
+        Request {
+            cluster: &self.cluster.name,
+            account: Some((&self.account.partition, &self.account.id)),
+            namespace: &self.namespace.name,
+            namespace_labels: &self.namespace.labels,
+            name: self.name,
+            spec: self.spec,
+        }
+    }
+}
+
 /// Resolves an object.
 pub fn resolve(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
     let intent = assemble(from)?;
@@ -161,6 +179,12 @@ pub fn usage(from: Resolution<'_>) -> Option<RoleUsage> {
 
 /// Everything but whether it fits.
 fn assemble(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
+    check(from.class, from.request())?;
+    assemble_allowed(from)
+}
+
+/// Everything but whether the class allows it and whether it fits.
+pub(super) fn assemble_allowed(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
     let Resolution {
         name,
         uid,
@@ -172,16 +196,6 @@ fn assemble(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
         account,
         cluster,
     } = from;
-    check_supported(spec)?;
-    check(
-        class,
-        Request {
-            namespace: &namespace.name,
-            namespace_labels: &namespace.labels,
-            name,
-            spec,
-        },
-    )?;
     quotas::check_texts(spec)?;
     let placement = place(&from)?;
     if let Some(placed) = placed.filter(|placed| **placed != placement) {
@@ -196,6 +210,7 @@ fn assemble(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
         ));
     }
     let adoption = adoption(&from, &placement)?;
+    let presets = presets::expand(spec, &placement.role_arn, account, cluster)?;
     let owner = Owner {
         cluster: cluster.name.clone(),
         cluster_uid: cluster.uid.clone(),
@@ -228,8 +243,9 @@ fn assemble(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
             .and_then(|seconds| u32::try_from(seconds).ok())
             .unwrap_or(class.max_session_duration_seconds),
         permissions_boundary: class.permissions_boundary.clone(),
-        tags: all_tags(class, spec, &owner)?,
-        inline: documents(spec, account.quotas.inline_policies_size)?,
+        tags: all_tags(class, spec, &owner, presets.tag)?,
+        inline: documents(spec, presets.policy, account.quotas.inline_policies_size)?,
+        preset_updates: presets.updates,
         attached: policy_arns(spec)?,
         service_accounts: references
             .into_iter()
@@ -254,9 +270,14 @@ pub fn place(from: &Resolution<'_>) -> Result<Placement, Refusal> {
         namespace,
         class,
         account,
+        cluster,
         ..
     } = from;
-    let Some(arn) = adoptable(class, &namespace.name, spec)? else {
+    let names = Names {
+        cluster: &cluster.name,
+        namespace: &namespace.name,
+    };
+    let Some(arn) = adoptable(class, names, spec)? else {
         return place_own(from);
     };
     if *arn.account() != account.id || *arn.partition() != account.partition {
@@ -280,12 +301,17 @@ fn adoption(from: &Resolution<'_>, placement: &Placement) -> Result<Option<Adopt
         spec,
         namespace,
         class,
+        cluster,
         ..
     } = from;
-    let Some(arn) = adoptable(class, &namespace.name, spec)? else {
+    let names = Names {
+        cluster: &cluster.name,
+        namespace: &namespace.name,
+    };
+    let Some(arn) = adoptable(class, names, spec)? else {
         return Ok(None);
     };
-    let own_place = class.role_names.contains(arn.name().as_str())
+    let own_place = class.allows_role_name(arn.name().as_str(), names)
         && place_own(from).is_ok_and(|own| own.role_arn == placement.role_arn);
     Ok(Some(Adoption {
         replaces_trust: spec.adoption_policy == Some(AdoptionPolicy::AdoptAndReplaceTrust),
@@ -327,6 +353,7 @@ fn all_tags(
     class: &ClassRules,
     spec: &MlServiceRoleSpec,
     owner: &Owner,
+    presets: Option<(String, String)>,
 ) -> Result<BTreeMap<String, String>, Refusal> {
     let own = spec
         .role
@@ -353,6 +380,7 @@ fn all_tags(
     let mut all = class.tags.clone();
     all.extend(own.clone());
     all.extend(owner.tags());
+    all.extend(presets);
     // A role that is taken over carries the name of its record too.
     let adopts = spec.adoption_policy.unwrap_or_default() != AdoptionPolicy::Never;
     quotas::check_tags(all.len() + usize::from(adopts))?;
@@ -361,7 +389,11 @@ fn all_tags(
 
 /// Sid and Id mean nothing to IAM, but something to people: they go only where they would take more room than there
 /// is.
-fn documents(spec: &MlServiceRoleSpec, room: usize) -> Result<BTreeMap<String, PolicyDocument>, Refusal> {
+fn documents(
+    spec: &MlServiceRoleSpec,
+    presets: Option<(String, PolicyDocument)>,
+    room: usize,
+) -> Result<BTreeMap<String, PolicyDocument>, Refusal> {
     let mut documents = BTreeMap::new();
     for policy in &spec.inline_policies {
         let document = PolicyDocument::from_value(&policy.document)
@@ -382,6 +414,7 @@ fn documents(spec: &MlServiceRoleSpec, room: usize) -> Result<BTreeMap<String, P
             ));
         }
     }
+    documents.extend(presets);
     if quotas::inline_size(&documents) > room {
         for document in documents.values_mut() {
             *document = document.without_labels();

@@ -3,6 +3,7 @@
 
 mod adoption;
 mod binding;
+mod boundary_change;
 mod departure;
 mod drift;
 mod fixtures;
@@ -20,4 +21,5 @@ mod quotas;
 mod release;
 mod replace;
 mod resolve;
+mod revocation;
 mod tenure;

@@ -184,7 +184,7 @@ fn a_class_that_is_refused_is_refused_with_all_that_it_serves() {
     let outcome = of(&(class("managedPolicyArns: [\"*\"]") + &role("{}")));
     assert_eq!(outcome.code, 1);
     let refused = refusals(&outcome);
-    assert_eq!(refused[0].0, "NotYetSupported");
+    assert_eq!(refused[0].0, "InvalidSpec");
     assert_eq!(refused[1].0, "ClassNotAccepted");
     assert!(refused[1].1.contains("ask the platform admin to mend the class"));
 }

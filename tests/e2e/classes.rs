@@ -16,7 +16,7 @@ crate::trials![
     a_class_that_opens_lets_waiting_objects_in,
     a_class_in_use_stays_until_its_last_object_goes,
     an_unused_class_goes_at_once,
-    what_a_later_release_brings_is_not_accepted_in_a_class,
+    a_mistake_anywhere_in_a_class_is_not_accepted,
     a_class_of_another_account_makes_no_call,
     a_class_without_a_trusted_issuer_says_so,
     a_class_with_a_stranger_as_issuer_is_not_accepted,
@@ -138,48 +138,65 @@ async fn an_unused_class_goes_at_once() {
     class.until("is gone", |class| class.is_none()).await;
 }
 
-async fn what_a_later_release_brings_is_not_accepted_in_a_class() {
-    let space = Space::new("later").await;
-    let role = "arn:aws:iam::000000000000:role/a";
-    let narrow = json!([{"actions": ["s3:*"], "resources": ["*"]}]);
+async fn a_mistake_anywhere_in_a_class_is_not_accepted() {
+    let space = Space::new("mistakes").await;
+    let role = "arn:aws:iam::111122223333:role/x";
     let cases = [
         (
-            "glob",
-            json!({"allow": {"managedPolicyArns": ["arn:aws:iam::000000000000:policy/ml/*"]}}),
+            "aws-glob",
+            json!({"allow": {"managedPolicyArns": ["arn:aws:iam::aws:policy/Amazon*ReadOnly"]}}),
+            "AWS's own policies",
         ),
-        ("pattern", json!({"allow": {"roleNames": ["{namespace}-role"]}})),
-        ("inline", json!({"allow": {"inline": narrow}})),
-        ("presets", json!({"allow": {"presets": [{"name": "s3-read"}]}})),
+        (
+            "apart",
+            json!({"allow": {"roleNames": ["ml-{namespace}-*"]}}),
+            "{namespace}",
+        ),
+        (
+            "everything",
+            json!({"allow": {"inline": [{"actions": ["*"], "resources": ["*"]}]}}),
+            "*",
+        ),
+        (
+            "preset",
+            json!({"allow": {"presets": [{"name": "s3-prefix-reed"}]}}),
+            "did you mean s3-prefix-read",
+        ),
+        (
+            "parameter",
+            json!({"allow": {"presets": [{"name": "s3-prefix-read", "with": {"buckets": ["b"]}}]}}),
+            "buckets",
+        ),
         (
             "adopt",
             json!({"allow": {"adopt": [{"arn": format!("{role}*"), "namespaces": ["a"]}]}}),
+            "allow.adopt",
         ),
-        ("pass", json!({"allow": {"passRoleArns": [role]}})),
+        (
+            "pass",
+            json!({"allow": {"passRoleArns": [format!("{role}*")]}}),
+            "allow.passRoleArns",
+        ),
         (
             "escalate",
-            json!({"allow": {"escalatingActions": ["iam:PassRole"]}}),
+            json!({"allow": {"escalatingActions": ["iam:*"]}}),
+            "allow.escalatingActions",
         ),
-        ("revoke", json!({"onViolation": "Revoke"})),
     ];
     let mut classes = Vec::new();
-    for (short, changes) in cases {
-        let class = Class::like_base(&format!("later-{short}"), changes).await;
+    for (short, changes, words) in cases {
+        let class = Class::like_base(&format!("mistaken-{short}"), changes).await;
         space.create(short, json!({"className": class.name})).await;
-        classes.push((short, class));
+        classes.push((short, words, class));
     }
-    for (short, class) in &classes {
+    for (short, words, class) in &classes {
         let message = class
-            .reported(types::ACCEPTED, "False", reasons::NOT_YET_SUPPORTED)
+            .reported(types::ACCEPTED, "False", reasons::INVALID_SPEC)
             .await;
-        assert!(message.contains("not"), "{short}: {message}");
-        class
-            .reported(types::READY, "False", reasons::NOT_YET_SUPPORTED)
-            .await;
+        assert!(message.contains(words), "{short}: {message}");
+        class.reported(types::READY, "False", reasons::INVALID_SPEC).await;
         let message = space.refused(short, reasons::CLASS_NOT_ACCEPTED).await;
         assert!(message.contains(&class.name), "{short}: {message}");
-    }
-    for (short, _) in &classes {
-        space.delete_and_wait(short).await;
     }
 }
 

@@ -30,7 +30,7 @@ async fn deleting_the_namespace_takes_the_roles_away() {
     space
         .create(
             "b",
-            json!({"inlinePolicies": [{"name": "a", "document": statement("s3:*", "*")}]}),
+            json!({"inlinePolicies": [{"name": "a", "document": statement("s3:Get*", "*")}]}),
         )
         .await;
     space.ready("a").await;

@@ -23,9 +23,12 @@ mod drift;
 mod faults;
 mod foreign;
 mod gitops;
+mod hostile;
 mod life;
+mod narrowing;
 mod observe;
 mod plan_live;
+mod presets;
 mod quotas;
 mod refusals;
 mod replace;
@@ -66,8 +69,10 @@ macro_rules! trials {
 
 fn parallel() -> Vec<Trial> {
     [
-        // First what waits longest.
+        // First what waits longest. Namespaces go one after the other: who waits for one waits for those before it.
+        attacks::trials(),
         life::trials(),
+        narrowing::trials(),
         deletion::trials(),
         deletion_obstacles::trials(),
         adoption::trials(),
@@ -86,10 +91,11 @@ fn parallel() -> Vec<Trial> {
         plan_live::trials(),
         classes::trials(),
         refusals::trials(),
+        hostile::trials(),
+        presets::trials(),
         quotas::trials(),
         states::trials(),
         faults::trials(),
-        attacks::trials(),
         admission::trials(),
     ]
     .into_iter()

@@ -10,7 +10,7 @@ use crate::support::{Class, Space};
 
 crate::trials![
     what_the_class_does_not_allow_is_refused_with_a_remedy,
-    what_a_later_release_brings_is_refused_with_a_remedy,
+    presets_that_do_not_exist_or_are_not_allowed_are_refused_with_a_remedy,
     all_refusals_are_named_at_once,
     consents_are_exact,
     an_invalid_document_is_refused,
@@ -122,17 +122,25 @@ async fn what_the_class_does_not_allow_is_refused_with_a_remedy() {
     assert_eq!(space.role("modest").await.unwrap().max_session, 3600);
 }
 
-async fn what_a_later_release_brings_is_refused_with_a_remedy() {
-    let space = Space::new("not-yet").await;
-    let reason = reasons::NOT_YET_SUPPORTED;
+async fn presets_that_do_not_exist_or_are_not_allowed_are_refused_with_a_remedy() {
+    let space = Space::new("no-preset").await;
+    let value = json!({"preset": "s3-prefix-read", "with": {"bucket": ["ml-data"], "prefix": ["p"]}});
     refused(
         &space,
-        &[(
-            "access",
-            json!({"access": [{"preset": "s3-read"}]}),
-            reason,
-            &["access", "remove"],
-        )],
+        &[
+            (
+                "unknown",
+                json!({"access": [{"preset": "s3-prefix-reed"}]}),
+                reasons::INVALID_SPEC,
+                &["there is no preset", "did you mean s3-prefix-read"],
+            ),
+            (
+                "not-allowed",
+                json!({"access": [value]}),
+                reasons::PRESET_NOT_ALLOWED,
+                &["s3-prefix-read", "allow.presets"],
+            ),
+        ],
     )
     .await;
 }

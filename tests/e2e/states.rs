@@ -68,7 +68,7 @@ async fn a_refused_object_has_failed_until_it_is_mended() {
     space
         .create("trainer", json!({"access": [{"preset": "later"}]}))
         .await;
-    space.refused("trainer", reasons::NOT_YET_SUPPORTED).await;
+    space.refused("trainer", reasons::INVALID_SPEC).await;
     let object = seen(&space).await;
     assert_eq!(kstatus(&object), Status::Failed, "{object:#}");
     assert!(!kubectl_wait(&object, "Ready"));
@@ -123,7 +123,9 @@ async fn classes_are_read_right_too() {
     let object = read().await.unwrap();
     assert_eq!(kstatus(&object), Status::Current);
     assert!(kubectl_wait(&object, "Ready"));
-    class.patch(json!({"spec": {"onViolation": "Revoke"}})).await;
+    class
+        .patch(json!({"spec": {"allow": {"roleNames": ["*"]}}}))
+        .await;
     eventually("the class is no longer current", || async {
         let object = read().await?;
         match kstatus(&object) {
@@ -169,7 +171,7 @@ async fn transition_times_move_only_when_a_condition_flips() {
     space
         .patch_spec("trainer", json!({"access": [{"preset": "later"}]}))
         .await;
-    space.refused("trainer", reasons::NOT_YET_SUPPORTED).await;
+    space.refused("trainer", reasons::INVALID_SPEC).await;
     let refused = space.roles().get("trainer").await.unwrap();
     let time = |object, kind| condition(object, kind).map(|c| c.last_transition_time.0);
     assert!(time(&refused, types::ACCEPTED) > time(&before, types::ACCEPTED));

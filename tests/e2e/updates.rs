@@ -42,7 +42,7 @@ async fn inline_policies_follow() {
     let first = [policy("a", "s3:GetObject"), policy("b", "s3:ListBucket")];
     space.create("trainer", json!({ "inlinePolicies": first })).await;
     space.ready("trainer").await;
-    let second = [policy("b", "s3:PutObject"), policy("c", "sqs:SendMessage")];
+    let second = [policy("b", "s3:PutObject"), policy("c", "s3:DeleteObject")];
     space
         .patch_spec("trainer", json!({ "inlinePolicies": second }))
         .await;

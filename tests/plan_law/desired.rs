@@ -53,11 +53,11 @@ fn document(dice: &mut Dice, heavy: bool) -> Value {
         0 => json!("s3:GetObject"),
         1 => json!(["s3:GetObject", "s3:PutObject"]),
         2 => json!(["s3:PutObject", "s3:GetObject"]),
-        3 => json!("s3:*"),
+        3 => json!("s3:Get*"),
         4 => json!(["bedrock:InvokeModel"]),
-        5 => json!(format!("s3:{}", "a".repeat(3_000))),
-        6 => json!(format!("s3:{}", "b".repeat(5_000))),
-        _ => json!(format!("s3:{}", "c".repeat(8_000))),
+        5 => json!(format!("s3:Get{}", "a".repeat(3_000))),
+        6 => json!(format!("s3:Get{}", "b".repeat(5_000))),
+        _ => json!(format!("s3:Get{}", "c".repeat(8_000))),
     };
     let resource = dice
         .pick(&[json!("*"), json!(["*"]), json!("arn:aws:s3:::bucket/*")])
@@ -79,6 +79,24 @@ pub fn inline(dice: &mut Dice) -> Vec<(String, Value)> {
         }
     }
     policies
+}
+
+/// Random presets, where they have room beside the inline policies.
+fn access(dice: &mut Dice, inline: &[(String, Value)]) -> Value {
+    const ROOM: usize = 1_000;
+    let used: usize = inline
+        .iter()
+        .map(|(_, document)| quota::size(&document.to_string()))
+        .sum();
+    if used + ROOM > INLINE_QUOTA || dice.one_in(2) {
+        return json!([]);
+    }
+    let read = json!({"preset": "s3-prefix-read", "with": {"bucket": ["data"], "prefix": [*dice.pick(&["a", "b"])]}});
+    match dice.roll(3) {
+        0 => json!([{"preset": "polly-synthesize"}]),
+        1 => json!([read]),
+        _ => json!([read, {"preset": "polly-synthesize", "version": 1}]),
+    }
 }
 
 pub fn tags(dice: &mut Dice) -> Value {
@@ -157,6 +175,7 @@ pub fn desired(dice: &mut Dice) -> Desired {
             cluster: &ClusterIdentity {
                 name: "prod".to_owned(),
                 uid: CLUSTER_UID.to_owned(),
+                region: Some("eu-west-1".to_owned()),
             },
         })
     };
@@ -219,7 +238,8 @@ fn class(dice: &mut Dice, consent: Consent) -> ClassRules {
             "formerClusterUIDs": [FORMER_CLUSTER_UID],
         },
         "allow": {
-            "namespaces": {}, "managedPolicyArns": policies(), "inline": [{"actions": ["*"], "resources": ["*"]}],
+            "namespaces": {}, "managedPolicyArns": policies(), "inline": [{"actions": ["s3:Get*", "s3:PutObject", "bedrock:InvokeModel"], "resources": ["*"]}],
+            "presets": [{"name": "polly-synthesize"}, {"name": "s3-prefix-read", "with": {"bucket": ["*"], "prefix": ["*"]}}],
             "adopt": adopt, "roleNames": names,
             "trustedServices": SERVICES, "tagKeys": ["Team", "cost-center", "x", "y"],
         },
@@ -247,7 +267,9 @@ fn spec(dice: &mut Dice, consent: Consent) -> Value {
     if accounts.is_empty() && services.is_empty() {
         services.push(SERVICES[0]);
     }
-    let inline: Vec<Value> = inline(dice)
+    let inline = inline(dice);
+    let access = access(dice, &inline);
+    let inline: Vec<Value> = inline
         .into_iter()
         .map(|(name, document)| json!({"name": name, "document": document}))
         .collect();
@@ -266,6 +288,7 @@ fn spec(dice: &mut Dice, consent: Consent) -> Value {
         "serviceAccounts": accounts,
         "managedPolicyArns": attached(dice),
         "inlinePolicies": inline,
+        "access": access,
         "role": {
             "name": name, "description": description, "maxSessionDurationSeconds": *dice.pick(&[3600, 7200]),
             "tags": tags(dice), "trustedServices": services,

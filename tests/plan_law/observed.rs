@@ -233,8 +233,9 @@ fn reworded(document: &str) -> String {
     let statements: Vec<Value> = statements
         .into_iter()
         .rev()
-        .map(|mut statement| {
-            statement["Sid"] = json!("Reworded");
+        .enumerate()
+        .map(|(index, mut statement)| {
+            statement["Sid"] = json!(format!("Reworded{index}"));
             for key in ["Action", "Resource"] {
                 if statement[key].is_string() {
                     statement[key] = json!([statement[key]]);

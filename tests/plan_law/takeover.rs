@@ -20,7 +20,11 @@ pub type Records = BTreeMap<String, FormerState>;
 pub fn is_nobodys(role: &FakeRole) -> bool {
     let retained = role.tags.contains_key(tags::RETAINED)
         || role.tags.get(tags::UID).is_some_and(|uid| uid == "retained");
-    retained || !role.tags.keys().any(|key| key.starts_with("mlservicerole.io/"))
+    retained
+        || !role
+            .tags
+            .keys()
+            .any(|key| key.starts_with("mlservicerole.io/") && key != "mlservicerole.io/presets")
 }
 
 /// Whether the object may take this role over.

@@ -369,10 +369,12 @@ impl<'a> World<'a> {
     /// Reconciles until nothing more is to be expected. `may_fail`: failures are waited out, else they end it.
     pub async fn settle(&self, record: &mut Record, before_step: BeforeStep<'_>, may_fail: bool) -> Drive {
         let (mut plans, mut surprises) = (0, 0);
+        let mut last = None;
         for _ in 0..MAX_RECONCILES {
             let drive = self.reconcile(record, before_step).await;
             plans += drive.plans;
             surprises += drive.surprises;
+            last = Some(format!("{:?}", drive.ended));
             match drive.ended {
                 Ended::Waiting(until) => self.wait_until(until),
                 Ended::Failed(_) if may_fail => self.wait_until(self.now() + Duration::from_secs(1)),
@@ -385,7 +387,7 @@ impl<'a> World<'a> {
                 }
             }
         }
-        panic!("it doesn't come to rest");
+        panic!("it doesn't come to rest: {last:?}");
     }
 
     async fn read(&self, depth: Depth) -> Result<Option<(RoleHeader, Option<RoleContent>)>, AwsError> {

@@ -12,7 +12,7 @@ use super::report::{
 };
 use crate::api::role::Mode;
 use crate::api::{MlServiceRole, MlServiceRoleClass};
-use crate::guard::{self, ClassRules, Refusal, Request};
+use crate::guard::{self, ClassRules, Refusal, Request, checked_preset};
 use crate::iam::arn::{AccountId, Issuer, Partition};
 use crate::iam::quota::AccountQuotas;
 use crate::plan::{
@@ -25,6 +25,8 @@ pub const UID: &str = "00000000-0000-0000-0000-000000000000";
 const CLUSTER: &str = "example-cluster";
 /// The account of AWS's own documentation.
 const ACCOUNT: &str = "111122223333";
+/// The region of AWS's own documentation.
+const REGION: &str = "us-east-1";
 /// The issuer of AWS's own documentation.
 const ISSUER: &str = "https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE";
 
@@ -53,6 +55,7 @@ impl Assumptions {
             cluster: ClusterIdentity {
                 name,
                 uid: UID.to_owned(),
+                region: args.region.clone(),
             },
             account: args.account_id.clone(),
             partition: args.partition.clone(),
@@ -109,6 +112,21 @@ impl Assumptions {
         let (issuers, _) = guard::issuers_in_force(rules, &own, None)
             .map_err(|refusal| Stop::Refused(Refusal::class_not_accepted(&refusal)))?;
         Ok(issuers)
+    }
+
+    /// Assumes one only where presets need it, since nothing else does.
+    fn region(&mut self, object: &MlServiceRole) {
+        let mut presets = object
+            .spec
+            .access
+            .iter()
+            .filter_map(|entry| checked_preset(entry).ok());
+        if self.cluster.region.is_none() && presets.any(|preset| preset.needs_region()) {
+            self.note(format!(
+                "the region of what presets name is assumed to be {REGION}: give --region"
+            ));
+            self.cluster.region = Some(REGION.to_owned());
+        }
     }
 
     fn note(&mut self, note: String) {
@@ -275,7 +293,6 @@ fn offline_intent(
     assumed: &mut Assumptions,
     class_name: &mut Option<String>,
 ) -> Result<RoleIntent, Stop> {
-    guard::check_supported(&object.spec)?;
     let defaults = given.default_classes();
     if object.spec.class_name.is_none() && defaults.is_empty() {
         return Err(Stop::Unknown(
@@ -307,6 +324,8 @@ fn offline_intent(
     guard::check(
         &rules,
         Request {
+            cluster: &assumed.cluster.name,
+            account: None,
             namespace: &namespace.name,
             namespace_labels: &namespace.labels,
             name: &found.name,
@@ -315,6 +334,7 @@ fn offline_intent(
     )?;
     let issuers = assumed.issuers(&rules)?;
     let account = assumed.account(&rules)?;
+    assumed.region(object);
     intent(
         object,
         None,

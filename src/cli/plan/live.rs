@@ -13,7 +13,7 @@ use super::given::{Found, Given};
 use super::judge::{Stop, UID, accounts_of, begin, claims, class_report, intent, namespace, rules_of, tell};
 use super::report::{ClusterView, FORMAT, PlanReport, RefusalView, RoleReport, RoleView};
 use crate::api::{DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass};
-use crate::aws::{Accounts as _, SdkAccounts, Session};
+use crate::aws::{Accounts as _, SdkAccounts, Session, own_region};
 use crate::cluster::{self, Guarded, service_account_state};
 use crate::controller::reach::account_ref;
 use crate::controller::{failure, marks, observe};
@@ -70,6 +70,7 @@ impl<'a> Live<'a> {
             cluster: ClusterIdentity {
                 name: name.to_owned(),
                 uid,
+                region: own_region().await,
             },
             issuer,
             classes: classes.map(|class| (class.name_any(), class)).collect(),
@@ -127,8 +128,7 @@ impl<'a> Live<'a> {
         report: &mut RoleReport,
         notes: &mut Vec<String>,
     ) -> Result<(), Stop> {
-        let roles: Api<Guarded<MlServiceRole>> =
-            Api::namespaced(self.client.clone(), &found.namespace);
+        let roles: Api<Guarded<MlServiceRole>> = Api::namespaced(self.client.clone(), &found.namespace);
         let listed = roles.list(&ListParams::default()).await.map_err(unknown)?;
         let all: Vec<MlServiceRole> = listed.items.into_iter().filter_map(|role| role.0.ok()).collect();
         let live = all.iter().find(|role| role.name_any() == found.name);
@@ -180,7 +180,6 @@ impl<'a> Live<'a> {
         report: &mut RoleReport,
         notes: &mut Vec<String>,
     ) -> Result<(RoleIntent, std::sync::Arc<Session>), Stop> {
-        guard::check_supported(&object.spec)?;
         let placement = live.map(marks::placement).transpose()?.flatten();
         let defaults = self.default_classes();
         let name = select_class(object.spec.class_name.as_deref(), placement.as_ref(), &defaults)?;
@@ -197,6 +196,8 @@ impl<'a> Live<'a> {
         guard::check(
             &rules,
             guard::Request {
+                cluster: &self.cluster.name,
+                account: None,
                 namespace: &home.name,
                 namespace_labels: &home.labels,
                 name: &found.name,

@@ -52,6 +52,7 @@ fn handled(code: &str, message: &str, status: u16) -> (ErrorClass, String, bool,
     let report = Report {
         outcome: Outcome::Failed(failure.clone()),
         bindings: vec![],
+        updates: vec![],
         deleting: false,
     };
     let shown = conditions(&report);

@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use crate::cluster::Guarded;
+use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use kube::runtime::reflector::store;
 use serde_json::json;
 

@@ -37,7 +37,7 @@ fn a_role_is_taken_over_by_whom_object_and_class_name() {
         // No entry in allow.roleNames is needed.
         ask(&class, &spec).unwrap();
         let rules = rules(&class);
-        let found = adoptable(&rules, "team-a", &spec).unwrap();
+        let found = adoptable(&rules, NAMES, &spec).unwrap();
         assert_eq!(found.map(ToString::to_string).as_deref(), Some(ROLE));
     }
 }
@@ -157,7 +157,7 @@ fn what_is_no_role_of_the_classs_account_cannot_be_listed() {
 }
 
 #[test]
-fn globs_come_later() {
+fn each_role_is_listed_and_no_pattern_of_them() {
     for pattern in [
         "*",
         "arn:aws:iam::111122223333:role/ml-*",
@@ -165,8 +165,8 @@ fn globs_come_later() {
     ] {
         refused_class(
             &class(&[pattern], &["a"]),
-            "NotYetSupported",
-            &["allow.adopt", pattern],
+            "InvalidSpec",
+            &["allow.adopt", pattern, "one by one"],
         );
     }
 }

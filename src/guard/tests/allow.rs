@@ -5,6 +5,13 @@ use serde_json::{Value, json};
 use super::fixtures::*;
 use crate::guard::{Refusal, Request, check};
 
+fn reading() -> Value {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::data/*"}],
+    })
+}
+
 /// What a class without any consent says to a request.
 #[track_caller]
 fn refused(spec: Value, reason: &str, what: &str, field: &str) {
@@ -31,7 +38,7 @@ fn an_object_that_asks_for_nothing_is_allowed_by_the_least_class() {
 fn everything_that_the_class_names_is_allowed() {
     let spec = object(json!({
         "managedPolicyArns": [READ_ONLY, S3_READ],
-        "inlinePolicies": [{"name": "p", "document": {}}],
+        "inlinePolicies": [{"name": "p", "document": reading()}],
         "role": {
             "name": "trainer-role", "maxSessionDurationSeconds": 7200,
             "tags": {"Team": "a", "cost-center": "1"}, "trustedServices": ["sagemaker.amazonaws.com"],
@@ -49,6 +56,8 @@ fn a_namespace_that_is_not_served_learns_nothing_else() {
     ));
     let spec = object(json!({"managedPolicyArns": [ADMIN], "role": {"name": "x"}}));
     let request = Request {
+        cluster: "prod",
+        account: None,
         namespace: "team-a",
         namespace_labels: &labels(&[("team", "a")]),
         name: "trainer",
@@ -97,7 +106,7 @@ fn managed_policies_need_consent_by_exact_arn() {
 #[test]
 fn inline_policies_need_consent() {
     refused(
-        json!({"inlinePolicies": [{"name": "p", "document": {}}]}),
+        json!({"inlinePolicies": [{"name": "p", "document": reading()}]}),
         "InlinePolicyNotAllowed",
         "the inline policy \"p\"",
         "allow.inline",
@@ -224,7 +233,7 @@ fn the_default_service_account_needs_consent_by_whatever_name_it_comes() {
 fn everything_refused_is_named_at_once() {
     let spec = object(json!({
         "managedPolicyArns": [ADMIN, S3_READ],
-        "inlinePolicies": [{"name": "p", "document": {}}, {"name": "q", "document": {}}],
+        "inlinePolicies": [{"name": "p", "document": reading()}, {"name": "q", "document": reading()}],
         "role": {
             "name": "mine", "maxSessionDurationSeconds": 43200, "tags": {"Team": "a"},
             "trustedServices": ["sagemaker.amazonaws.com"],
@@ -237,8 +246,8 @@ fn everything_refused_is_named_at_once() {
     insta::assert_snapshot!(refusal.message.replace("; class", "\nclass"), @r#"
     class "ml" doesn't allow the managed policy arn:aws:iam::aws:policy/AdministratorAccess; remove it, or ask the platform admin to add it to allow.managedPolicyArns
     class "ml" doesn't allow the managed policy arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess; remove it, or ask the platform admin to add it to allow.managedPolicyArns
-    class "ml" doesn't allow the inline policy "p"; remove it, or ask the platform admin to add it to allow.inline
-    class "ml" doesn't allow the inline policy "q"; remove it, or ask the platform admin to add it to allow.inline
+    class "ml" doesn't allow the inline policy "p": statement 1, Action: no rule of allow.inline covers "s3:GetObject"; remove it, or ask the platform admin to add it to allow.inline
+    class "ml" doesn't allow the inline policy "q": statement 1, Action: no rule of allow.inline covers "s3:GetObject"; remove it, or ask the platform admin to add it to allow.inline
     class "ml" doesn't allow the role name "mine"; remove it, or ask the platform admin to add it to allow.roleNames
     class "ml" doesn't allow the tag key "Team"; remove it, or ask the platform admin to add it to allow.tagKeys
     class "ml" doesn't allow the trusted service sagemaker.amazonaws.com; remove it, or ask the platform admin to add it to allow.trustedServices

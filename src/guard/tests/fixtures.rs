@@ -6,8 +6,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::api::{MlServiceRoleClassSpec, MlServiceRoleSpec};
-use crate::guard::{ClassRules, Refusal, Request, check, understand};
+use crate::guard::{ClassRules, Names, Refusal, Request, check, understand};
 
+/// Where the objects are.
+pub(crate) const NAMES: Names<'static> = Names {
+    cluster: "prod",
+    namespace: "team-a",
+};
 /// Managed policies that the base class allows.
 pub(crate) const READ_ONLY: &str = "arn:aws:iam::aws:policy/AmazonSageMakerReadOnly";
 /// Another one.
@@ -39,7 +44,7 @@ pub(crate) fn wide_class(patch: &Value) -> MlServiceRoleClassSpec {
         "allow": {
             "namespaces": {},
             "managedPolicyArns": [READ_ONLY, S3_READ],
-            "inline": [{"actions": ["*"], "resources": ["*"]}],
+            "inline": [{"actions": ["s3:Get*", "s3:List*", "s3:PutObject", "sqs:SendMessage"], "resources": ["*"]}],
             "trustedServices": ["sagemaker.amazonaws.com"],
             "roleNames": ["trainer-role"],
             "tagKeys": ["Team", "cost-center"],
@@ -77,6 +82,8 @@ pub(crate) fn ask_as(
     spec: &MlServiceRoleSpec,
 ) -> Result<(), Refusal> {
     let request = Request {
+        account: None,
+        cluster: "prod",
         namespace: "team-a",
         namespace_labels: &labels(&[("team", "a")]),
         name,

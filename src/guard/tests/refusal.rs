@@ -21,14 +21,3 @@ fn one_final_refusal_makes_all_of_them_final() {
     assert!(joined.final_);
     assert_eq!(joined.reason, "A");
 }
-
-#[test]
-fn what_is_not_yet_supported_names_the_field_and_the_way_out() {
-    let refusal = Refusal::not_yet_supported("spec.mode", "remove it");
-    assert_eq!(refusal.reason, "NotYetSupported");
-    assert!(refusal.final_);
-    assert_eq!(
-        refusal.message,
-        "spec.mode is not supported by this release of the operator; remove it"
-    );
-}

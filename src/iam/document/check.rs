@@ -290,7 +290,8 @@ fn check_condition(statement: &Statement) -> Result<()> {
     Ok(())
 }
 
-fn is_operator(operator: &str) -> bool {
+/// Whether IAM has this condition operator, in whatever case.
+pub fn is_operator(operator: &str) -> bool {
     let operator = operator.to_ascii_lowercase();
     let operator = ["forallvalues:", "foranyvalue:"]
         .iter()

@@ -27,6 +27,7 @@ pub(crate) fn cluster() -> ClusterIdentity {
     ClusterIdentity {
         name: "prod".to_owned(),
         uid: "cluster-1".to_owned(),
+        region: Some("eu-west-1".to_owned()),
     }
 }
 

@@ -36,6 +36,7 @@ fn report(outcome: Outcome, bindings: Vec<BindingVerdict>) -> Vec<NewCondition> 
     conditions(&Report {
         outcome,
         bindings,
+        updates: vec![],
         deleting: false,
     })
 }
@@ -217,6 +218,7 @@ fn every_report() -> Vec<Report> {
                 reports.push(Report {
                     outcome: outcome.clone(),
                     bindings: bindings.clone(),
+                    updates: vec![],
                     deleting,
                 });
             }
@@ -267,9 +269,10 @@ fn stalled_is_there_only_while_trying_again_is_useless() {
     for report in every_report() {
         let stalled = conditions(&report).into_iter().find(|c| c.r#type == "Stalled");
         let outcome_final = match &report.outcome {
-            Outcome::Refused(refusal) | Outcome::ClassNotReady(refusal) | Outcome::Blocked(refusal) => {
-                refusal.final_
-            }
+            Outcome::Refused(refusal)
+            | Outcome::Revoked { why: refusal, .. }
+            | Outcome::ClassNotReady(refusal)
+            | Outcome::Blocked(refusal) => refusal.final_,
             Outcome::Failed(failure) => failure.refusal.final_,
             Outcome::Waiting(_) | Outcome::Synced | Outcome::Observed(_) => false,
         };
@@ -349,4 +352,29 @@ fn observing_says_what_is_pending_where_it_is_pending_and_isnt_stalled() {
     ServiceAccountsBound False Observing: mode is Observe: 1 step would be taken, see status.plan; set mode: Manage to take them
     Ready False Observing: mode is Observe: 1 step would be taken, see status.plan; set mode: Manage to take them
     ");
+}
+
+#[test]
+fn a_role_that_is_cut_back_is_refused_and_says_how_far_that_has_come() {
+    let revoked = |cut| Outcome::Revoked {
+        why: final_(),
+        cut: Box::new(cut),
+    };
+    assert_eq!(
+        table(&report(revoked(Outcome::Synced), vec![binding(true, None)])),
+        "Accepted False FinalReason: mend it\n\
+         RoleSynced False FinalReason: the role was cut back to what the class allows (onViolation: Revoke)\n\
+         ServiceAccountsBound Unknown Waiting: something before this must be mended first\n\
+         Ready False FinalReason: mend it\n\
+         Stalled True FinalReason: mend it\n"
+    );
+    for cut in [
+        failed(passing(), None),
+        Outcome::Blocked(passing()),
+        Outcome::Waiting(passing()),
+    ] {
+        let told = table(&report(revoked(cut), vec![]));
+        let line = "RoleSynced False PassingReason: the role isn't cut back yet to what the class allows: in a moment";
+        assert!(told.contains(line), "{told}");
+    }
 }

@@ -61,7 +61,7 @@ fn service_accounts(count: usize) -> Value {
 fn inline(name: &str, size: usize) -> Value {
     let of = |length: usize| {
         json!({"Version": "2012-10-17", "Statement": {
-            "Effect": "Allow", "Action": "s3:*", "Resource": format!("arn:aws:s3:::{}", "x".repeat(length)),
+            "Effect": "Allow", "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{}", "x".repeat(length)),
         }})
     };
     let mut document = of(size - quota::size(&of(0).to_string()));

@@ -25,7 +25,10 @@ pub fn class_spec(bed: &Bed) -> Value {
         "allow": {
             "namespaces": {"matchLabels": {RUN_LABEL: bed.run}},
             "managedPolicyArns": [READ_ONLY, S3_READ_ONLY, BEDROCK],
-            "inline": [{"actions": ["*"], "resources": ["*"]}],
+            "inline": [{
+                "actions": ["s3:Get*", "s3:List*", "s3:PutObject", "s3:DeleteObject", "sqs:SendMessage"],
+                "resources": ["*"],
+            }],
             "trustedServices": ["sagemaker.amazonaws.com", "bedrock.amazonaws.com"],
             "tagKeys": ["team", "cost-center", "stage"],
             "retain": true,

@@ -1,0 +1,195 @@
+//! Presets: which of them a class allows, and with which values. What a preset is and whether a value can be one at all
+//! is [`access`](crate::access)'s business.
+
+use std::collections::BTreeMap;
+
+use super::pattern::Pattern;
+use super::template::{Names, Template};
+use super::{ClassRules, Refusal};
+use crate::access::{self, AccessError, Checked, OWN_ROLE, Parameter};
+use crate::api::class::AllowedPreset;
+use crate::api::condition::reasons;
+use crate::api::role::AccessPreset;
+use crate::iam::arn::{AccountId, Partition, RoleArn};
+
+/// The presets of a class: for each, the values that its parameters may have. A parameter without an entry may have any
+/// value if it names no resource, and none if it does.
+pub type AllowedPresets = BTreeMap<String, BTreeMap<String, Vec<Template>>>;
+
+/// Reads `allow.presets`, or says what is wrong with it.
+pub(super) fn understand(written: &[AllowedPreset]) -> Result<AllowedPresets, Vec<String>> {
+    let mut understood = AllowedPresets::new();
+    let mut wrong = Vec::new();
+    for AllowedPreset { name, with } in written {
+        let Some(preset) = access::preset(name) else {
+            // Asked for without values, it says which one may be meant.
+            let with = BTreeMap::new();
+            let asked = access::check(access::Request {
+                preset: name,
+                version: None,
+                with: &with,
+            });
+            wrong.extend(asked.err().map(|e| e.to_string()));
+            continue;
+        };
+        let mut values = BTreeMap::new();
+        for (parameter, globs) in with {
+            let known = preset
+                .versions
+                .iter()
+                .any(|version| version.parameters.iter().any(|known| known.name == *parameter));
+            if !known {
+                wrong.push(format!(
+                    "the preset {name} has no parameter {parameter:?}; remove or correct it"
+                ));
+            }
+            let mut templates = Vec::new();
+            for glob in globs {
+                match Template::parse(glob) {
+                    Ok(template) => templates.push(template),
+                    Err(e) => wrong.push(format!("{name}, {parameter}: {e}")),
+                }
+            }
+            values.insert(parameter.clone(), templates);
+        }
+        if understood.insert(name.clone(), values).is_some() {
+            wrong.push(format!("the preset {name} is there twice; merge the two"));
+        }
+    }
+    if wrong.is_empty() {
+        Ok(understood)
+    } else {
+        Err(wrong)
+    }
+}
+
+/// An entry of `spec.access`, as far as it is right by itself.
+///
+/// # Errors
+///
+/// There is no such preset, version or parameter, or a value can't be one.
+pub fn checked(entry: &AccessPreset) -> Result<Checked<'_>, Refusal> {
+    let version = entry.version.map(|version| u32::try_from(version).unwrap_or(0));
+    let request = access::Request {
+        preset: &entry.preset,
+        version,
+        with: &entry.with,
+    };
+    access::check(request).map_err(|e| of_access(&e))
+}
+
+/// What is wrong with a request for presets, as a refusal.
+pub fn of_access(error: &AccessError) -> Refusal {
+    let reason = match error {
+        AccessError::NoRegion { .. } | AccessError::Region(_) => reasons::REGION_UNKNOWN,
+        _ => reasons::INVALID_SPEC,
+    };
+    Refusal::new(reason, format!("access: {error}"))
+}
+
+/// What of the object's presets the class doesn't allow, each with its place in the list.
+pub(super) fn refusals(
+    rules: &ClassRules,
+    names: Names<'_>,
+    account: Option<(&Partition, &AccountId)>,
+    access: &[AccessPreset],
+) -> Vec<(usize, Refusal)> {
+    let mut refusals = Vec::new();
+    for (index, entry) in access.iter().enumerate() {
+        match checked(entry) {
+            Err(refusal) => refusals.push((index, refusal)),
+            Ok(checked) => {
+                let found = of_entry(rules, names, account, &checked);
+                refusals.extend(found.into_iter().map(|refusal| (index, refusal)));
+            }
+        }
+    }
+    refusals
+}
+
+fn of_entry(
+    rules: &ClassRules,
+    names: Names<'_>,
+    account: Option<(&Partition, &AccountId)>,
+    checked: &Checked<'_>,
+) -> Vec<Refusal> {
+    let (class, preset) = (&rules.name, &checked.preset().name);
+    let Some(allowed) = rules.presets.get(preset) else {
+        return vec![Refusal::new(
+            reasons::PRESET_NOT_ALLOWED,
+            format!(
+                "class {class:?} doesn't allow the preset {preset}; remove it, or ask the platform admin to add it to \
+                 allow.presets"
+            ),
+        )];
+    };
+    let mut refusals = Vec::new();
+    for (parameter, value) in checked.values() {
+        if !is_value_allowed(parameter, value, allowed.get(&parameter.name), names) {
+            let name = &parameter.name;
+            refusals.push(Refusal::new(
+                reasons::PRESET_NOT_ALLOWED,
+                format!(
+                    "class {class:?} doesn't allow {value:?} for {name} of the preset {preset}{}; use an allowed value, or \
+                     ask the platform admin to add it to with.{name} of {preset} in allow.presets",
+                    written(allowed.get(name), names)
+                ),
+            ));
+        }
+        if parameter.passes_role && !may_pass(rules, account, value) {
+            refusals.push(Refusal::new(
+                reasons::PASS_ROLE_NOT_ALLOWED,
+                format!(
+                    "class {class:?} doesn't allow handing the role {value:?} to a service, as the preset {preset} would; \
+                     write {OWN_ROLE} for this object's own role, or ask the platform admin to add the role's ARN to \
+                     allow.passRoleArns"
+                ),
+            ));
+        }
+    }
+    refusals
+}
+
+fn is_value_allowed(
+    parameter: &Parameter,
+    value: &str,
+    allowed: Option<&Vec<Template>>,
+    names: Names<'_>,
+) -> bool {
+    let Some(allowed) = allowed else {
+        return !parameter.names_resource;
+    };
+    let asked = match parameter.glob {
+        true => Pattern::glob(value),
+        false => Pattern::literal(value),
+    };
+    allowed
+        .iter()
+        .any(|template| template.fill(names).includes(&asked))
+}
+
+/// The object's own role needs no consent: whoever may use it has all of it already. Where the account isn't known yet,
+/// path and name decide, and the account is looked at later.
+fn may_pass(rules: &ClassRules, account: Option<(&Partition, &AccountId)>, value: &str) -> bool {
+    let is_meant = |arn: &RoleArn| {
+        let resource = format!("{}{}", arn.path().as_str(), arn.name());
+        resource.trim_start_matches('/') == value
+            && account
+                .is_none_or(|(partition, account)| arn.partition() == partition && arn.account() == account)
+    };
+    value == OWN_ROLE || rules.consents.pass_roles().iter().any(is_meant)
+}
+
+fn written(allowed: Option<&Vec<Template>>, names: Names<'_>) -> String {
+    const SHOWN: usize = 3;
+    let Some(allowed) = allowed.filter(|allowed| !allowed.is_empty()) else {
+        return String::new();
+    };
+    let values: Vec<String> = allowed
+        .iter()
+        .take(SHOWN)
+        .map(|template| template.fill_text(names))
+        .collect();
+    let more = if allowed.len() > SHOWN { ", …" } else { "" };
+    format!(" (it allows {}{more})", values.join(", "))
+}

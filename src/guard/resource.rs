@@ -1,0 +1,41 @@
+//! Resources of a policy: `*`, or an ARN part by part. Which resources a class allows is decided elsewhere.
+
+use super::pattern::{Pattern, Token};
+
+/// How many parts an ARN has: `arn:partition:service:region:account:resource` (AWS general reference, "Amazon
+/// Resource Names").
+const PARTS: usize = 6;
+
+/// Whether every resource of `inner` is one of `outer`.
+///
+/// AWS doesn't say of every service whether a wildcard in one part of an ARN may stand for a colon and so reach into
+/// the next, so that has to hold either way: ARNs are compared part by part, and all that a wildcard of one part of
+/// `inner` stands for must be allowed by the same part of `outer`.
+pub(super) fn includes(outer: &Pattern, inner: &Pattern) -> bool {
+    if outer.tokens() == [Token::Run] {
+        return true;
+    }
+    let (Some(outer), Some(inner)) = (parts(outer), parts(inner)) else {
+        return outer == inner;
+    };
+    outer
+        .iter()
+        .zip(&inner)
+        .enumerate()
+        .all(|(index, (outer, inner))| {
+            // A variable could hold a colon, and make what follows another part.
+            let in_front = index + 1 < PARTS && inner.has_variable();
+            outer == inner || (!in_front && outer.includes(inner))
+        })
+}
+
+/// The six parts of an ARN; none of what isn't one, such as `*`.
+pub(super) fn parts(pattern: &Pattern) -> Option<Vec<Pattern>> {
+    let found: Vec<Pattern> = pattern
+        .tokens()
+        .splitn(PARTS, |token| *token == Token::Char(':'))
+        .map(|tokens| Pattern::of(tokens.iter().cloned()))
+        .collect();
+    let is_arn = found.first().is_some_and(|part| *part == Pattern::literal("arn"));
+    (is_arn && found.len() == PARTS).then_some(found)
+}

@@ -1,0 +1,231 @@
+//! The command as its users run it.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::made::{ISSUER, LEGACY, bounded};
+
+#[derive(Debug)]
+pub struct Outcome {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs `iam-policy` in the repository's root.
+pub fn iam_policy(arguments: &[&str], stdin: &str) -> Outcome {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mlservicerole-operator"))
+        .arg("iam-policy")
+        .args(arguments)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")))
+        .env_remove("MLSERVICEROLE_CLUSTER_NAME")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Where the arguments are refused, nobody reads.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Outcome {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn class(name: &str, spec: &Value) -> String {
+    let class = json!({
+        "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRoleClass",
+        "metadata": {"name": name}, "spec": spec,
+    });
+    format!("{class}\n---\n")
+}
+
+const KNOWN: [&str; 8] = [
+    "--class",
+    "-",
+    "--cluster-name",
+    "prod",
+    "--account-id",
+    "111122223333",
+    "--issuer",
+    ISSUER,
+];
+
+fn with(more: &[&'static str]) -> Vec<&'static str> {
+    [&KNOWN[..], more].concat()
+}
+
+#[test]
+fn one_policy_is_printed_as_it_is_and_its_size_told_aside() {
+    let outcome = iam_policy(&KNOWN, &class("ml", &bounded()));
+    assert_eq!(outcome.code, 0, "{outcome:#?}");
+    let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(printed["Version"], "2012-10-17");
+    assert!(
+        outcome.stderr.contains("of 6144 characters"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn text_gives_each_statement_its_reason() {
+    let outcome = iam_policy(&with(&["-o", "text"]), &class("ml", &bounded()));
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (0, ""));
+    for words in [
+        "Create: roles are made under the path only",
+        "NeverElsewhere: no role but these is ever changed",
+        "    allow iam:CreateRole",
+        "    on everything but",
+        "    if ArnEquals iam:PermissionsBoundary: arn:aws:iam::111122223333:policy/ml-workload-boundary",
+    ] {
+        assert!(outcome.stdout.contains(words), "{words}: {}", outcome.stdout);
+    }
+}
+
+#[test]
+fn each_kind_of_policy_is_printed_and_only_one_at_a_time() {
+    for kind in ["--boundary", "--scp", "--rcp"] {
+        let role = [
+            "--operator-role-arn",
+            "arn:aws:iam::111122223333:role/operator",
+            kind,
+        ];
+        let outcome = iam_policy(&with(&role), &class("ml", &bounded()));
+        assert_eq!(outcome.code, 0, "{kind}: {outcome:#?}");
+        let policy: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        assert!(policy["Statement"].is_array(), "{policy}");
+    }
+    let outcome = iam_policy(&with(&["--scp", "--rcp"]), "");
+    assert_eq!(outcome.code, 2);
+    assert!(
+        outcome.stderr.contains("cannot be used with"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn what_cannot_be_known_offline_is_asked_for_by_the_name_of_the_flag() {
+    let spec = bounded();
+    let mut other = bounded();
+    other["aws"] = json!({"assumeRole": {"arn": "arn:aws:iam::222233334444:role/operator"}});
+    other["roles"]["permissionsBoundary"] = json!({"none": {}});
+    other["allow"].as_object_mut().unwrap().remove("adopt");
+    let cluster = ["--class", "-", "--cluster-name", "prod"];
+    let cases: [(Vec<&str>, &Value, &str); 5] = [
+        (
+            [&cluster[..], &["--issuer", ISSUER]].concat(),
+            &spec,
+            "--account-id",
+        ),
+        (
+            [&cluster[..], &["--account-id", "111122223333"]].concat(),
+            &spec,
+            "--issuer",
+        ),
+        (
+            [&cluster[..], &["--issuer", ISSUER]].concat(),
+            &other,
+            "--operator-role-arn",
+        ),
+        (with(&["--scp"]), &spec, "--operator-role-arn"),
+        (vec!["--class", "-"], &spec, "--cluster-name"),
+    ];
+    for (arguments, spec, flag) in cases {
+        let outcome = iam_policy(&arguments, &class("ml", spec));
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{arguments:?}");
+        assert!(outcome.stderr.contains(flag), "{flag}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn a_class_that_the_guard_refuses_is_refused_in_its_words() {
+    let mut spec = bounded();
+    spec["allow"]["adopt"][0]["arn"] = json!("arn:aws:iam::111122223333:role/aws-service-role/x/y");
+    let outcome = iam_policy(&KNOWN, &class("ml", &spec));
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""));
+    assert!(
+        outcome.stderr.contains("class \"ml\": allow.adopt"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn what_is_no_class_is_named() {
+    let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: stray}\n---\n";
+    let outcome = iam_policy(&KNOWN, &format!("{other}{}", class("ml", &bounded())));
+    assert_eq!(outcome.code, 2);
+    assert!(
+        outcome.stderr.contains("ConfigMap \"stray\""),
+        "{}",
+        outcome.stderr
+    );
+
+    let mistyped = class("ml", &bounded()).replace("MlServiceRoleClass", "MlServiceRoleKlass");
+    let outcome = iam_policy(&KNOWN, &mistyped);
+    assert_eq!(outcome.code, 2);
+    assert!(
+        outcome.stderr.contains("MlServiceRoleKlass \"ml\""),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn roles_beside_their_class_are_passed_over_with_a_note() {
+    let role = "apiVersion: mlservicerole.io/v1alpha1\nkind: MlServiceRole\nmetadata: {name: trainer}\n---\n";
+    let outcome = iam_policy(&KNOWN, &format!("{role}{}", class("ml", &bounded())));
+    assert_eq!(outcome.code, 0);
+    assert!(
+        outcome.stderr.contains("MlServiceRole \"trainer\""),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(iam_policy(&KNOWN, role).code, 2, "no class at all");
+}
+
+#[test]
+fn a_class_that_is_there_twice_or_malformed_is_an_error() {
+    let twice = class("ml", &bounded()).repeat(2);
+    let outcome = iam_policy(&KNOWN, &twice);
+    assert_eq!(outcome.code, 2);
+    assert!(outcome.stderr.contains("twice"), "{}", outcome.stderr);
+
+    let outcome = iam_policy(&KNOWN, &class("ml", &json!({"roles": {}, "allow": {}})));
+    assert_eq!(outcome.code, 2);
+    assert!(
+        outcome.stderr.contains("permissionsBoundary"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn several_policies_are_an_object_by_name_and_a_note_says_that_they_belong_together() {
+    let mut spec = bounded();
+    let arns: Vec<String> = (0..200)
+        .map(|n| format!("arn:aws:iam::111122223333:policy/some-quite-long-name-of-a-policy-{n:03}"))
+        .collect();
+    spec["allow"]["managedPolicyArns"] = json!(arns);
+    let outcome = iam_policy(&KNOWN, &class("ml", &spec));
+    assert_eq!(outcome.code, 0, "{outcome:#?}");
+    let printed: serde_json::Map<String, Value> = serde_json::from_str(&outcome.stdout).unwrap();
+    assert!(printed.len() > 1 && printed.len() <= 10, "{:?}", printed.keys());
+    assert!(printed.keys().all(|name| name.starts_with("operator-")));
+    for arn in &arns {
+        assert!(outcome.stdout.contains(arn.as_str()), "{arn}");
+    }
+    assert!(
+        outcome.stderr.contains("attach all of them"),
+        "{}",
+        outcome.stderr
+    );
+    assert!(outcome.stdout.contains(LEGACY));
+}
