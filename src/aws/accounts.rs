@@ -19,10 +19,12 @@ use futures::future::{BoxFuture, Shared};
 
 use super::api::IamApi;
 use super::error::{AwsError, ErrorClass, classify, code};
+use super::gate::{GatedClient, default_client};
 use super::quotas::QuotaCache;
 use super::sdk::SdkIam;
 use super::sdk_error::from_sdk;
 use super::transport::{ConnectionFaultsOnly, Limits, WholeAnswers};
+use crate::gate::Gate;
 use crate::iam::arn::{AccountId, Partition, partition_of};
 use crate::iam::quota::AccountQuotas;
 
@@ -125,12 +127,26 @@ impl SdkAccounts {
     /// Timeouts and the number of attempts are [`Limits::default`]; the SDK's settings for them
     /// (`AWS_MAX_ATTEMPTS`, `AWS_RETRY_MODE`) have no effect.
     pub async fn from_environment() -> Self {
+        Self::gated_from_environment(Arc::new(Gate::always_open()), &Limits::default()).await
+    }
+
+    /// The same with limits of the caller's, where every request passes a gate just before it is sent.
+    pub async fn gated_from_environment(gate: Arc<Gate>, limits: &Limits) -> Self {
         let region = RegionProviderChain::default_provider().or_else(DEFAULT_REGION);
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(region)
+            // Here and not later, so that the credentials providers have it too.
+            .http_client(GatedClient::new(default_client(), gate))
             .load()
             .await;
-        Self::from_config(&config, &Limits::default())
+        Self::from_config(&config, limits)
+    }
+
+    /// With a configuration of the caller's, whose client is put behind a gate.
+    pub fn gated(config: &SdkConfig, limits: &Limits, gate: Arc<Gate>) -> Self {
+        let inner = config.http_client().unwrap_or_else(default_client);
+        let client = GatedClient::new(inner, gate);
+        Self::from_config(&config.to_builder().http_client(client).build(), limits)
     }
 
     /// With a configuration of the caller's, whose timeouts and retries the limits replace.

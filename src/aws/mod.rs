@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod api;
 pub mod error;
+mod gate;
 pub mod quotas;
 mod sdk;
 mod sdk_error;

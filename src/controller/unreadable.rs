@@ -58,6 +58,9 @@ async fn write(
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &namespace, &resource);
     let live = api.get(&object.name_any()).await?;
+    if live.uid() != object.uid() {
+        return Ok(());
+    }
     let old: Vec<Condition> =
         serde_json::from_value(live.data["status"]["conditions"].clone()).unwrap_or_default();
     let report = Report {
@@ -82,7 +85,10 @@ async fn write(
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..Default::default()
     };
-    let status = json!({ "status": { "conditions": new, "observedGeneration": generation } });
+    // A version that came meanwhile, and may be readable, is not what this is about.
+    let metadata = json!({ "uid": live.uid(), "resourceVersion": live.resource_version() });
+    let status =
+        json!({ "metadata": metadata, "status": { "conditions": new, "observedGeneration": generation } });
     api.patch_status(&object.name_any(), &params, &Patch::Merge(status))
         .await?;
     Ok(())
