@@ -7,7 +7,7 @@ use kube::Client;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::aws::SdkAccounts;
 use crate::aws::transport::Limits;
@@ -168,7 +168,9 @@ async fn lead(
         biased;
         end = &mut keeping => {
             gate.shut_for_good();
-            return Err(format!("stopped leading: {}", why(end)));
+            let why = format!("stopped leading: {}", why(end));
+            error!("{why}");
+            return Err(why);
         }
         drained = controller::start(settings, stop, ready, begun) => drained,
     };

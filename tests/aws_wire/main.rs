@@ -8,6 +8,7 @@
 
 mod answers;
 mod errors;
+mod gate;
 mod quotas;
 mod requests;
 mod retries;

@@ -23,6 +23,7 @@ mod drift;
 mod faults;
 mod foreign;
 mod gitops;
+mod leader;
 mod life;
 mod observe;
 mod plan_live;
@@ -102,6 +103,7 @@ fn serial() -> Vec<Trial> {
         defaults::trials(),
         restart::trials(),
         replace::serial(),
+        leader::trials(),
         cluster_name::trials(),
     ]
     .into_iter()
