@@ -238,6 +238,14 @@ impl World {
         &mut found.unwrap().1
     }
 
+    /// A process that led ends, and another one begins in its place.
+    fn restart(&mut self, who: usize) -> Doing {
+        self.renewals += 1;
+        let identity = format!("process-{who}-{}", self.renewals);
+        self.processes[who].candidate = Candidate::new(identity, TERMS);
+        Doing::Looking
+    }
+
     /// One step of one process. `whim` decides where it is free to.
     fn step(&mut self, who: usize, whim: u8) {
         let ahead = self.processes[who].ahead;
@@ -274,7 +282,7 @@ impl World {
                 Doing::Leading(tenure, self.server.version)
             }
             Doing::Leading(tenure, version) => match tenure.duty(now) {
-                Duty::Stop => Doing::Looking,
+                Duty::Stop => self.restart(who),
                 Duty::Renew(_) if whim == 1 => {
                     let at = self.now;
                     let reign = self.reign(who);
@@ -288,7 +296,7 @@ impl World {
                 let done = self.server.write(version, spec);
                 Doing::Renewed(tenure, version + 1, sent, done)
             }
-            Doing::Renewed(_, _, _, false) => Doing::Looking,
+            Doing::Renewed(_, _, _, false) => self.restart(who),
             Doing::Renewed(mut tenure, version, sent, true) => {
                 tenure.note_renewed(sent);
                 self.reign(who).ends = tenure.deadline() - ahead;
@@ -297,7 +305,7 @@ impl World {
             Doing::LettingGo(version) => {
                 let spec = self.spec("");
                 self.server.write(version, spec);
-                Doing::Looking
+                self.restart(who)
             }
             Doing::Nothing => Doing::Nothing,
         };
