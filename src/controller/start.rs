@@ -128,6 +128,8 @@ pub async fn start(
         async move {
             stop.cancelled().await;
             context.stop();
+            // After it, so that whoever is turned away knows why.
+            context.accounts.stop();
         }
     };
     let filled = async {
