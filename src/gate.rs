@@ -45,7 +45,7 @@ enum State {
     Always,
     NotYet,
     Between { from: Duration, until: Duration },
-    Over,
+    Over { since: Duration },
 }
 
 /// See the module.
@@ -87,7 +87,11 @@ impl Gate {
 
     /// Shuts it for good.
     pub fn shut_for_good(&self) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::Over;
+        let since = self.now();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*state, State::Over { .. }) {
+            *state = State::Over { since };
+        }
     }
 
     /// Lets a request through, or not. The clock is read last, so that a process that stands still in here sees on
@@ -101,16 +105,16 @@ impl Gate {
             State::Between { until, .. } if now >= until => Err(Closed::Over),
             State::Between { from, .. } if now < from => Err(Closed::NotYet),
             State::Between { .. } => Ok(()),
-            State::Over => Err(Closed::Over),
+            State::Over { .. } => Err(Closed::Over),
         }
     }
 
-    /// For how long its time has been over though nobody shut it: whoever should prolong it hangs.
+    /// For how long its time has been over: a process that goes on for long after that hangs.
     pub fn overdue(&self) -> Duration {
         let state = self.state();
         match state {
-            State::Between { until, .. } => self.now().saturating_sub(until),
-            State::Always | State::NotYet | State::Over => Duration::ZERO,
+            State::Between { until: end, .. } | State::Over { since: end } => self.now().saturating_sub(end),
+            State::Always | State::NotYet => Duration::ZERO,
         }
     }
 

@@ -119,5 +119,7 @@ mod tests {
         }
         gate.shut_for_good();
         assert!(health.live().0.is_success(), "it is ending by itself");
+        now.store(77, Ordering::Relaxed);
+        assert!(!health.live().0.is_success(), "it should have ended long ago");
     }
 }

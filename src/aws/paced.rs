@@ -211,7 +211,10 @@ impl Paced {
             if !throttled || left == 0 {
                 return answer;
             }
-            sleep(pause).await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = lane.stop.cancelled() => {}
+            }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         let why = "not sent, since this process is stopping";

@@ -75,6 +75,10 @@ fn it_says_for_how_long_its_time_has_been_over() {
     assert_eq!(gate.overdue(), Duration::ZERO);
     now.store(25, Ordering::Relaxed);
     assert_eq!(gate.overdue(), SECOND * 15);
+    gate.shut_for_good();
+    now.store(26, Ordering::Relaxed);
+    gate.shut_for_good();
+    assert_eq!(gate.overdue(), SECOND, "since it was shut");
 }
 
 #[test]
