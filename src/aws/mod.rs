@@ -12,6 +12,6 @@ mod sdk_error;
 pub mod transport;
 
 pub use accounts::{AccountRef, Accounts, AssumeRole, SdkAccounts, Session, SessionError};
-pub use api::IamApi;
+pub use api::{IamApi, Listed, Page};
 pub use error::{AwsError, ErrorClass};
 pub use quotas::QuotaCache;
