@@ -75,10 +75,10 @@ async fn control(args: RunArgs, stop: CancellationToken, ready: CancellationToke
         },
         issuer,
         instance: std::env::var("HOSTNAME").unwrap_or_else(|_| "mlservicerole-operator".to_owned()),
-        drift_interval: args.drift_interval,
+        sweep_interval: args.sweep_interval,
         consistency_window: args.consistency_window,
         max_backoff: args.max_backoff,
-        concurrency: args.concurrency.get().try_into().unwrap_or(u16::MAX),
+        concurrency: args.concurrency.get(),
         shutdown_grace: args.shutdown_grace,
     };
     controller::start(settings, stop, ready).await;

@@ -176,6 +176,9 @@ async fn examine(class: &MlServiceRoleClass, context: &Context) -> (MlServiceRol
             }
         },
     };
+    if let Some(findings) = context.sweeps.told(&class.name_any()) {
+        findings.tell(&mut status);
+    }
     let action = Action::requeue(if ready.is_ok() { RECHECK } else { RECHECK_UNREADY });
     let generation = class.metadata.generation;
     let mut conditions = class_conditions(accepted, ready);

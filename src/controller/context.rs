@@ -12,6 +12,8 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 
 use super::record::Record;
+use super::sweep::Sweeps;
+use super::turns::Turns;
 use crate::api::{MlServiceRole, MlServiceRoleClass};
 use crate::aws::Accounts;
 use crate::cluster::{Events, Kubernetes};
@@ -39,8 +41,8 @@ pub struct Caches {
 /// How the controller behaves in time.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// After how long a role is read again.
-    pub drift_interval: Duration,
+    /// How often drift is looked for.
+    pub sweep_interval: Duration,
     /// How long IAM may contradict itself.
     pub consistency_window: Duration,
     /// Longest wait between attempts.
@@ -65,6 +67,10 @@ pub struct Context {
     pub issuer: Issuer,
     /// Timing.
     pub timing: Timing,
+    /// What the last sweeps found.
+    pub sweeps: Sweeps,
+    /// Who is worked on next.
+    pub turns: Turns,
     /// Wakes classes up.
     pub wake_class: UnboundedSender<ObjectRef<GuardedClass>>,
     /// Wakes roles up.
@@ -76,6 +82,8 @@ pub struct Context {
     in_use: Mutex<HashMap<String, usize>>,
 }
 
+/// What no sweep has shown for so many intervals is old.
+const SWEEPS_UNTIL_OLD: u32 = 3;
 /// How long an object that was let go may still be in the cache.
 const CACHE_LAG: Duration = Duration::from_secs(60);
 
@@ -91,6 +99,7 @@ impl Context {
         cluster: ClusterIdentity,
         issuer: Issuer,
         timing: Timing,
+        concurrency: usize,
         wake_class: UnboundedSender<ObjectRef<GuardedClass>>,
         wake_role: UnboundedSender<ObjectRef<GuardedRole>>,
     ) -> Self {
@@ -103,6 +112,8 @@ impl Context {
             cluster,
             issuer,
             timing,
+            sweeps: Sweeps::default(),
+            turns: Turns::new(concurrency),
             wake_class,
             wake_role,
             started: Instant::now(),
@@ -124,7 +135,8 @@ impl Context {
             started,
             now: self.now(),
             consistency_window: self.timing.consistency_window,
-            drift_interval: self.timing.drift_interval,
+            // The sweeps see to it that this is never reached; where they don't, the next reconcile reads.
+            drift_interval: self.timing.sweep_interval * SWEEPS_UNTIL_OLD,
         }
     }
 
@@ -132,6 +144,12 @@ impl Context {
     pub fn record(&self, uid: &str) -> Arc<tokio::sync::Mutex<Record>> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(records.entry(uid.to_owned()).or_default())
+    }
+
+    /// The memory of an object, if there is any.
+    pub fn known_record(&self, uid: &str) -> Option<Arc<tokio::sync::Mutex<Record>>> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.get(uid).cloned()
     }
 
     /// Forgets an object that was let go, and remembers that it was: the cache may still show it for a moment.

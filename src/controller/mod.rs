@@ -15,6 +15,8 @@ mod reconcile;
 pub mod record;
 mod report;
 mod start;
+pub mod sweep;
+mod turns;
 mod unreadable;
 mod watch;
 

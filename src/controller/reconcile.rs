@@ -4,17 +4,19 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
 use tracing::{Instrument, debug, info_span, warn};
 
 use super::context::{Context, GuardedRole};
 use super::drive::Conclusion;
 use super::failure::{self, SLOW_RETRY};
+use super::marks::{has_finalizer, placement};
 use super::observe;
 use super::record::{Pause, Record};
 use super::report::{self, Facts};
+use super::turns::Urgency;
 use super::{depart, maintain, unreadable, watch};
 use crate::api::{MlServiceRole, ROLE_FINALIZER};
 use crate::plan::{Failure, Outcome};
@@ -25,7 +27,30 @@ const QUIET_RETRIES: u32 = 4;
 const RETRY_OUTDATED: Duration = Duration::from_millis(200);
 
 /// The entry point for the controller's queue. Never fails: every error becomes a condition and a later attempt.
+///
+/// Many wait for their turn at the same time, so that what waits holds little: the rest is made when its turn has come.
 pub async fn reconcile(object: Arc<GuardedRole>, context: Arc<Context>) -> Result<Action, Infallible> {
+    let namespace = object.namespace().unwrap_or_default();
+    let _turn = context.turns.take(&namespace, urgency(&object)).await;
+    Box::pin(in_turn(object, Arc::clone(&context))).await
+}
+
+/// What somebody waits for goes before a look at what was in order. The status can be forged; more than a place in the
+/// queue can't be got by that.
+fn urgency(object: &GuardedRole) -> Urgency {
+    let seen = |object: &MlServiceRole| {
+        let status = object.status.as_ref();
+        status.and_then(|status| status.observed_generation) == object.metadata.generation
+    };
+    let settled = object.meta().deletion_timestamp.is_none() && object.0.as_ref().is_ok_and(seen);
+    if settled {
+        Urgency::Routine
+    } else {
+        Urgency::Urgent
+    }
+}
+
+async fn in_turn(object: Arc<GuardedRole>, context: Arc<Context>) -> Result<Action, Infallible> {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let cached = match &object.0 {
         Ok(cached) => cached,
@@ -57,6 +82,11 @@ async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
         context.forget(&uid);
         return Action::await_change();
     }
+    record.awaits_sweep = !deleting && awaits_sweep(context, &record, &object);
+    if record.awaits_sweep {
+        debug!("the first sweep shows the role; it is waited for");
+        return Action::await_change();
+    }
     let key = attempt_key(context, &object);
     if let Some(pause) = record.pause.clone() {
         let versions = || observe::service_account_versions(context, &mut record, &object, started);
@@ -80,6 +110,20 @@ async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
     conclude(context, &mut record, conclusion, key).await
 }
 
+/// After a start nothing is known of any role, and a sweep tells of all at once what would cost some calls for each. It
+/// wakes the object. Whoever waits for something is served at once.
+fn awaits_sweep(context: &Context, record: &Record, object: &MlServiceRole) -> bool {
+    let status = object.status.as_ref();
+    let is_settled = status.and_then(|status| status.observed_generation) == object.metadata.generation;
+    if !is_settled || !has_finalizer(object) {
+        return false;
+    }
+    let placed = placement(object).ok().flatten();
+    placed.is_some_and(|placed| {
+        context.sweeps.awaits(placed.role_arn.account()) && record.knows_nothing_of(placed.role_arn.name())
+    })
+}
+
 async fn conclude(
     context: &Arc<Context>,
     record: &mut Record,
@@ -93,6 +137,8 @@ async fn conclude(
         facts,
     } = conclusion;
     let now = context.now();
+    let target = facts.placement.as_ref();
+    record.target = target.map(|placed| (placed.class.clone(), placed.role_arn.clone()));
     if drive.abandoned {
         return Action::await_change();
     }
@@ -129,14 +175,15 @@ async fn conclude(
         bindings: facts.bindings,
         deleting,
     };
-    let next = wait.unwrap_or_else(|| match &report.outcome {
-        Outcome::Refused(_) => SLOW_RETRY,
-        _ => drive
-            .again_at
-            .unwrap_or(now + jittered(context.timing.drift_interval, &object))
-            .saturating_sub(now)
-            .max(Duration::from_millis(50)),
-    });
+    let at = |at: Duration| at.saturating_sub(now).max(Duration::from_millis(50));
+    let next = match (wait, &report.outcome, drive.again_at) {
+        (Some(wait), ..) => Some(wait),
+        (None, Outcome::Refused(_), _) => Some(SLOW_RETRY),
+        (None, _, Some(again)) => Some(at(again)),
+        // The sweeps wake it when there is something to do.
+        (None, Outcome::Synced | Outcome::Observed(_), None) if record.target.is_some() => None,
+        (None, ..) => Some(jittered(context.timing.sweep_interval, &object)),
+    };
     let published = report::publish(
         context,
         record,
@@ -158,7 +205,7 @@ async fn conclude(
             if succeeded {
                 record.reset_backoff();
             }
-            return Action::requeue(next);
+            return next.map_or_else(Action::await_change, Action::requeue);
         }
         Err(error) if error.is_gone() => return Action::await_change(),
         Err(error) => error,

@@ -8,8 +8,9 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use kube::ResourceExt;
 
 use crate::api::MlServiceRole;
+use crate::iam::arn::RoleArn;
 use crate::iam::name::RoleName;
-use crate::plan::{Placement, RoleKnowledge, ServiceAccountState};
+use crate::plan::{Placement, RoleKnowledge, RoleState, ServiceAccountState};
 
 /// How long a write of ours is believed over a cache that doesn't show it.
 const CACHE_LAG: Duration = Duration::from_secs(10);
@@ -41,6 +42,10 @@ pub struct Record {
     /// Where the role was placed, where spec and class agreed. The annotation can be changed by whoever may write
     /// the object; this can't.
     pub placed: Option<Placement>,
+    /// Class and ARN of the role that the object came to, also where it only observes it.
+    pub target: Option<(String, RoleArn)>,
+    /// Whether the object waits for the first sweep.
+    pub awaits_sweep: bool,
     /// What was last in sync, to tell drift from a change of spec or class.
     pub synced: Option<Synced>,
     /// Uid of the object's namespace, once the API server was asked: the cache may still show a former one.
@@ -101,6 +106,13 @@ impl Record {
     /// What is known of a role, to be corrected.
     pub fn knowledge_mut(&mut self, role: &RoleName) -> &mut RoleKnowledge {
         self.roles.entry(role.clone()).or_default()
+    }
+
+    /// Whether nothing is known of a role.
+    pub fn knows_nothing_of(&self, role: &RoleName) -> bool {
+        self.roles
+            .get(role)
+            .is_none_or(|known| known.state == RoleState::Unknown)
     }
 
     /// Notes that `before` became `after` by our hand.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::context::{Caches, Context, GuardedClass, GuardedRole, Timing};
-use super::{class, reconcile, watch};
+use super::{class, reconcile, sweep, watch};
 use crate::aws::Accounts;
 use crate::cluster::Events;
 use crate::iam::arn::Issuer;
@@ -33,14 +33,14 @@ pub struct Settings {
     pub issuer: Issuer,
     /// Names this process in Events.
     pub instance: String,
-    /// After how long a role is read again.
-    pub drift_interval: Duration,
+    /// How often drift is looked for.
+    pub sweep_interval: Duration,
     /// How long IAM may contradict itself.
     pub consistency_window: Duration,
     /// Longest wait between attempts.
     pub max_backoff: Duration,
     /// Objects worked on at once.
-    pub concurrency: u16,
+    pub concurrency: usize,
     /// How long a stop may take.
     pub shutdown_grace: Duration,
 }
@@ -69,10 +69,11 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
         settings.cluster.clone(),
         settings.issuer.clone(),
         Timing {
-            drift_interval: settings.drift_interval,
+            sweep_interval: settings.sweep_interval,
             consistency_window: settings.consistency_window,
             max_backoff: settings.max_backoff,
         },
+        settings.concurrency,
         wake_class.clone(),
         wake_role.clone(),
     ));
@@ -137,7 +138,8 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
     info!("caches are filled");
     ready.cancel();
     let role_controller = Controller::for_stream(stream::pending(), roles)
-        .with_config(Config::default().concurrency(settings.concurrency))
+        // As many as there are: each waits for its turn, which is given by who waits and not by who came first.
+        .with_config(Config::default())
         .reconcile_on(woken_roles)
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(reconcile::reconcile, never, Arc::clone(&context))
@@ -150,6 +152,12 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
     let work = async {
         tokio::join!(role_controller, class_controller);
     };
+    let sweep = async {
+        tokio::select! {
+            () = sweep::run(Arc::clone(&context)) => {}
+            () = stop.cancelled() => std::future::pending().await,
+        }
+    };
     let bounded = async {
         stop.cancelled().await;
         tokio::time::sleep(settings.shutdown_grace).await;
@@ -157,6 +165,7 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
     };
     tokio::select! {
         () = work => {}
+        () = sweep => {}
         () = bounded => {}
         () = async { halted.await; std::future::pending::<()>().await } => {}
     }

@@ -20,6 +20,7 @@ mod quotas;
 mod release;
 mod resolve;
 mod step;
+pub mod sweep;
 mod tenure;
 
 #[cfg(test)]
