@@ -11,6 +11,7 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 
+use super::index::Index;
 use super::record::Record;
 use super::sweep::Sweeps;
 use super::turns::Turns;
@@ -67,6 +68,8 @@ pub struct Context {
     pub issuer: Issuer,
     /// Timing.
     pub timing: Timing,
+    /// Who has to do with whom.
+    pub index: Arc<Index>,
     /// What the last sweeps found.
     pub sweeps: Sweeps,
     /// Who is worked on next.
@@ -112,6 +115,7 @@ impl Context {
             cluster,
             issuer,
             timing,
+            index: Arc::default(),
             sweeps: Sweeps::default(),
             turns: Turns::new(concurrency),
             wake_class,

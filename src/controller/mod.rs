@@ -5,6 +5,7 @@ mod class;
 mod context;
 mod depart;
 mod drive;
+mod index;
 pub mod execute;
 pub(crate) mod failure;
 mod maintain;

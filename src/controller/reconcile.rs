@@ -104,7 +104,8 @@ async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
         report::announce(context, &conclusion.object, &conclusion.drive.notices).await;
         context.release(&uid);
         wake_class(context, conclusion.class.as_deref());
-        watch::wake_rivals(&context.caches.roles, &context.wake_role, &conclusion.object);
+        let roles = &context.caches.roles;
+        watch::wake_rivals(roles, &context.index, &context.wake_role, &conclusion.object);
         return Action::await_change();
     }
     conclude(context, &mut record, conclusion, key).await

@@ -89,8 +89,8 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
     watches.spawn(watch::keep(
         Api::all(client.clone()),
         role_writer,
-        |_| (),
-        watch::of_role(roles.clone(), wake_role.clone(), forget),
+        watch::slim,
+        watch::of_role(roles.clone(), Arc::clone(&context.index), wake_role.clone(), forget),
     ));
     let of_class = watch::of_class(roles.clone(), wake_role.clone());
     let class_itself = watch::classes(class_reader.clone(), wake_class);
@@ -106,13 +106,18 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
     watches.spawn(watch::keep(
         Api::all(client.clone()),
         account_writer,
-        watch::slim,
-        watch::of_service_account(roles.clone(), wake_role.clone()),
+        watch::slim_account,
+        watch::of_service_account(
+            roles.clone(),
+            account_reader.clone(),
+            Arc::clone(&context.index),
+            wake_role.clone(),
+        ),
     ));
     watches.spawn(watch::keep(
         Api::all(client.clone()),
         namespace_writer,
-        watch::slim,
+        watch::slim_namespace,
         watch::of_namespace(roles.clone(), wake_role),
     ));
 
@@ -128,7 +133,8 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
             is_filled(roles.clone()),
             is_filled(class_reader.clone()),
             is_filled(account_reader),
-            is_filled(namespace_reader)
+            is_filled(namespace_reader),
+            context.index.filled(),
         )
     };
     tokio::select! {

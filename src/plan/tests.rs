@@ -20,4 +20,5 @@ mod quotas;
 mod release;
 mod replace;
 mod resolve;
+mod sweep;
 mod tenure;
