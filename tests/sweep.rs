@@ -45,12 +45,18 @@ async fn go(iam: &FakeIam, mut targets: Vec<Target<String>>) -> (Outcome, Result
     let mut outcome = Outcome::default();
     let (found, others) = (&mut outcome.found, &mut outcome.others);
     let prefixes = [PREFIX.to_owned()];
-    let ended = pass::run(iam, &targets, &prefixes, &mut outcome.tells_boundaries, |one| match one {
-        Found::Target(of, finding) => {
-            assert!(found.insert(of.clone(), finding).is_none(), "{of} is told once");
-        }
-        Found::Other(name, _) => others.push(name.clone()),
-    })
+    let ended = pass::run(
+        iam,
+        &targets,
+        &prefixes,
+        &mut outcome.tells_boundaries,
+        |one| match one {
+            Found::Target(of, finding) => {
+                assert!(found.insert(of.clone(), finding).is_none(), "{of} is told once");
+            }
+            Found::Other(name, _) => others.push(name.clone()),
+        },
+    )
     .await;
     (outcome, ended)
 }
@@ -71,7 +77,10 @@ async fn every_role_is_told_whole_and_only_pages_are_asked_for() {
         role.max_session_duration_seconds = 7_200;
         role.permissions_boundary = Some(BOUNDARY.to_owned());
         role.tags.insert("team".to_owned(), "a".to_owned());
-        role.inline.insert("p".to_owned(), r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned());
+        role.inline.insert(
+            "p".to_owned(),
+            r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned(),
+        );
     });
     let targets = (0..250).map(|i| target(&format!("r{i:04}"))).collect();
     let (outcome, ended) = go(&iam, targets).await;
@@ -161,7 +170,10 @@ async fn an_adopted_role_outside_the_path_costs_one_call() {
 async fn a_throttled_page_is_asked_for_again_and_nothing_before_it() {
     let iam = account(250);
     for _ in 0..3 {
-        iam.fail_next("GetAccountAuthorizationDetails", throttled("GetAccountAuthorizationDetails"));
+        iam.fail_next(
+            "GetAccountAuthorizationDetails",
+            throttled("GetAccountAuthorizationDetails"),
+        );
     }
     let (outcome, ended) = go(&iam, vec![target("r0249")]).await;
     assert_eq!(ended.unwrap().calls, 9);
@@ -172,7 +184,10 @@ async fn a_throttled_page_is_asked_for_again_and_nothing_before_it() {
 async fn a_list_that_breaks_off_says_nothing_of_what_is_missing() {
     let iam = account(150);
     iam.before_next("GetAccountAuthorizationDetails", |iam| {
-        iam.fail_always("GetAccountAuthorizationDetails", throttled("GetAccountAuthorizationDetails"));
+        iam.fail_always(
+            "GetAccountAuthorizationDetails",
+            throttled("GetAccountAuthorizationDetails"),
+        );
     });
     let (outcome, ended) = go(&iam, vec![target("r0149")]).await;
     failed(ended);
@@ -216,7 +231,9 @@ async fn a_list_that_leaves_boundaries_out_is_found_out_by_one_read() {
 #[tokio::test]
 async fn a_boundary_that_is_gone_is_told_where_lists_tell_boundaries() {
     let iam = account(2);
-    iam.with_role_mut("r0000", |role| role.permissions_boundary = Some(BOUNDARY.to_owned()));
+    iam.with_role_mut("r0000", |role| {
+        role.permissions_boundary = Some(BOUNDARY.to_owned())
+    });
     let (outcome, ended) = go(&iam, vec![bounded("r0000"), bounded("r0001")]).await;
     ended.unwrap();
     assert_eq!(iam.count("GetRole"), 0);

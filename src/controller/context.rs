@@ -83,6 +83,7 @@ pub struct Context {
     records: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Record>>>>,
     released: Mutex<HashMap<String, Duration>>,
     in_use: Mutex<HashMap<String, usize>>,
+    hurried: Mutex<HashSet<String>>,
 }
 
 /// What no sweep has shown for so many intervals is old.
@@ -125,6 +126,7 @@ impl Context {
             records: Mutex::default(),
             released: Mutex::default(),
             in_use: Mutex::default(),
+            hurried: Mutex::default(),
         }
     }
 
@@ -173,8 +175,25 @@ impl Context {
             .contains_key(uid)
     }
 
+    /// Lets the next reconcile of an object go before looks at others.
+    pub fn hurry(&self, uid: &str) {
+        self.hurried
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(uid.to_owned());
+    }
+
+    /// Whether an object is in a hurry; from now on it no longer is.
+    pub fn was_hurried(&self, uid: &str) -> bool {
+        self.hurried
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid)
+    }
+
     /// Forgets an object.
     pub fn forget(&self, uid: &str) {
+        self.was_hurried(uid);
         self.records
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -55,7 +55,9 @@ impl Index {
 
     /// Notes what an MlServiceRole asks for; `None` is one that went, or can't be read.
     pub fn note_role(&self, namespace: &str, name: &str, role: Option<&GuardedRole>) {
-        let asks = role.and_then(|role| role.0.as_ref().ok()).map(service_account_names);
+        let asks = role
+            .and_then(|role| role.0.as_ref().ok())
+            .map(service_account_names);
         let mut roles = write(&self.roles);
         let here = roles.entry(namespace.to_owned()).or_default();
         here.note(name, asks.unwrap_or_default());
@@ -100,7 +102,11 @@ impl Index {
     pub fn asking_for(&self, namespace: &str, account: &str) -> Vec<String> {
         let roles = read(&self.roles);
         let asking = roles.get(namespace).and_then(|here| here.asking.get(account));
-        asking.into_iter().flatten().map(|name| name.to_string()).collect()
+        asking
+            .into_iter()
+            .flatten()
+            .map(|name| name.to_string())
+            .collect()
     }
 
     /// Names of the ServiceAccounts that carry marks and may have to do with an MlServiceRole.
@@ -123,7 +129,8 @@ impl Roles {
             put(&mut self.asking, account, name);
         }
         if !asks.is_empty() {
-            self.asked.insert(name.into(), asks.into_iter().map(Into::into).collect());
+            self.asked
+                .insert(name.into(), asks.into_iter().map(Into::into).collect());
         }
     }
 }
@@ -223,7 +230,10 @@ mod tests {
         assert_eq!(index.asking_for("n", "x"), ["b"]);
         index.note_role("n", "b", None);
         index.note_role("n", "a", None);
-        assert!(index.roles.read().unwrap().is_empty(), "nothing is kept of what is gone");
+        assert!(
+            index.roles.read().unwrap().is_empty(),
+            "nothing is kept of what is gone"
+        );
     }
 
     #[test]
@@ -233,7 +243,11 @@ mod tests {
             "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRole",
             "metadata": {"name": "a", "namespace": "n"}, "spec": {},
         });
-        index.note_role("n", "a", Some(&DeserializeGuard(Ok(serde_json::from_value(absent).unwrap()))));
+        index.note_role(
+            "n",
+            "a",
+            Some(&DeserializeGuard(Ok(serde_json::from_value(absent).unwrap()))),
+        );
         assert_eq!(index.asking_for("n", "a"), ["a"]);
     }
 
@@ -250,18 +264,27 @@ mod tests {
         assert!(index.marked_for("n", "a").is_empty());
         index.note_account("n", "x", NOBODY);
         index.note_account("n", "y", Some(&account("y", json!({}))));
-        assert!(index.accounts.read().unwrap().is_empty(), "nothing is kept of what is gone");
+        assert!(
+            index.accounts.read().unwrap().is_empty(),
+            "nothing is kept of what is gone"
+        );
     }
 
     #[test]
     fn one_that_names_a_former_arn_or_carries_a_mark_that_cannot_be_read_is_found_by_everybody() {
         let index = Index::default();
         let all = [
-            account("x", json!({PREVIOUS_ROLE_ARN_ANNOTATION: "arn:aws:iam::111122223333:role/r"})),
+            account(
+                "x",
+                json!({PREVIOUS_ROLE_ARN_ANNOTATION: "arn:aws:iam::111122223333:role/r"}),
+            ),
             account("y", json!({BOUND_BY_ANNOTATION: ""})),
             account("z", json!({"team": "a"})),
         ];
         index.note_accounts(all.iter());
-        assert_eq!(index.marked_for("n", "a"), BTreeSet::from(["x".to_owned(), "y".to_owned()]));
+        assert_eq!(
+            index.marked_for("n", "a"),
+            BTreeSet::from(["x".to_owned(), "y".to_owned()])
+        );
     }
 }

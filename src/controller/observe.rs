@@ -127,7 +127,9 @@ fn rivals(
     service_accounts: &[ServiceAccountState],
 ) -> Vec<Rival> {
     let roles = &context.caches.roles;
-    let asking = wanted.iter().flat_map(|name| context.index.asking_for(namespace, name));
+    let asking = wanted
+        .iter()
+        .flat_map(|name| context.index.asking_for(namespace, name));
     let mut names: BTreeSet<String> = asking.collect();
     let marks = service_accounts
         .iter()

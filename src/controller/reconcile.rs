@@ -31,7 +31,13 @@ const RETRY_OUTDATED: Duration = Duration::from_millis(200);
 /// Many wait for their turn at the same time, so that what waits holds little: the rest is made when its turn has come.
 pub async fn reconcile(object: Arc<GuardedRole>, context: Arc<Context>) -> Result<Action, Infallible> {
     let namespace = object.namespace().unwrap_or_default();
-    let _turn = context.turns.take(&namespace, urgency(&object)).await;
+    let hurried = context.was_hurried(object.meta().uid.as_deref().unwrap_or_default());
+    let urgency = if hurried {
+        Urgency::Urgent
+    } else {
+        urgency(&object)
+    };
+    let _turn = context.turns.take(&namespace, urgency).await;
     Box::pin(in_turn(object, Arc::clone(&context))).await
 }
 

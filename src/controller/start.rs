@@ -14,6 +14,7 @@ use tracing::{debug, info};
 
 use super::context::{Caches, Context, GuardedClass, GuardedRole, Timing};
 use super::{class, reconcile, sweep, watch};
+use crate::api::MlServiceRole;
 use crate::aws::Accounts;
 use crate::cluster::Events;
 use crate::iam::arn::Issuer;
@@ -90,9 +91,18 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
         Api::all(client.clone()),
         role_writer,
         watch::slim,
-        watch::of_role(roles.clone(), Arc::clone(&context.index), wake_role.clone(), forget),
+        watch::of_role(
+            roles.clone(),
+            Arc::clone(&context.index),
+            wake_role.clone(),
+            forget,
+        ),
     ));
-    let of_class = watch::of_class(roles.clone(), wake_role.clone());
+    let hurry = {
+        let context = Arc::clone(&context);
+        move |role: &MlServiceRole| context.hurry(role.metadata.uid.as_deref().unwrap_or_default())
+    };
+    let of_class = watch::of_class(roles.clone(), wake_role.clone(), hurry);
     let class_itself = watch::classes(class_reader.clone(), wake_class);
     watches.spawn(watch::keep(
         Api::all(client.clone()),

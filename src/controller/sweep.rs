@@ -28,6 +28,7 @@ use super::context::{Context, GuardedRole};
 use super::marks::{has_finalizer, placement};
 use super::reach::account_ref;
 use crate::aws::Session;
+use crate::cluster::Event;
 use crate::guard::{self, ClassRules};
 use crate::iam::arn::{AccountId, RoleArn};
 use crate::plan::sweep::{Method, Noted, Why};
@@ -202,6 +203,15 @@ fn wake(context: &Context, object: &GuardedRole) {
 fn jittered(interval: Duration) -> Duration {
     let chance = std::hash::RandomState::new().build_hasher().finish() % 1_000;
     interval.mul_f64(0.9 + f64::from(u32::try_from(chance).unwrap_or(0)) / 10_000.0)
+}
+
+fn orphaned(message: String) -> Event {
+    Event {
+        warning: true,
+        reason: "OrphanedRoles".to_owned(),
+        note: message,
+        action: "Sweep",
+    }
 }
 
 fn target(ours: Ours, outside: bool, bounded: bool) -> Target<Ours> {

@@ -3,6 +3,8 @@
 //! too, as after an outage of the API server: kube's own trigger wakes while the list is read, and the cache shows
 //! it only once it is complete.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -76,7 +78,11 @@ pub fn of_role(
         };
         let key = ObjectRef::from_obj(role);
         let cached = roles.get(&key);
-        index.note_role(key.namespace.as_deref().unwrap_or_default(), &key.name, cached.as_deref());
+        index.note_role(
+            key.namespace.as_deref().unwrap_or_default(),
+            &key.name,
+            cached.as_deref(),
+        );
         if cached.is_some_and(|cached| cached.meta().uid == role.meta().uid) {
             let _ = wake.unbounded_send(key);
             return;
@@ -132,21 +138,38 @@ pub fn of_service_account(
 pub fn of_namespace(roles: Store<GuardedRole>, wake: Wake) -> impl Fn(Option<&PartialObjectMeta<Namespace>>) {
     move |namespace| {
         let name = namespace.map(ResourceExt::name_any);
-        wake_if(&roles, &wake, |role| name.is_none() || role.metadata.namespace == name);
+        wake_if(&roles, &wake, |role| {
+            name.is_none() || role.metadata.namespace == name
+        });
     }
 }
 
-/// Wakes the objects of a class, and those that may come to be: the ones without any.
-pub fn of_class(roles: Store<GuardedRole>, wake: Wake) -> impl Fn(Option<&GuardedClass>) {
+/// Wakes the objects of a class, and those that may come to be: the ones without any. `hurry` hears of those whose class
+/// says something else than before; a class whose status changes is nothing that somebody waits for.
+pub fn of_class(
+    roles: Store<GuardedRole>,
+    wake: Wake,
+    hurry: impl Fn(&MlServiceRole),
+) -> impl Fn(Option<&GuardedClass>) {
+    let generations: RefCell<HashMap<String, Option<i64>>> = RefCell::default();
     move |class| {
         let name = class.map(ResourceExt::name_any);
+        let is_news = class.is_some_and(|class| {
+            let generation = class.meta().generation;
+            let before = generations.borrow_mut().insert(class.name_any(), generation);
+            before != Some(generation)
+        });
         wake_if(&roles, &wake, |role| {
             let Some(name) = &name else { return true };
             let placed = placement(role).ok().flatten().map(|placement| placement.class);
-            match role.spec.class_name.as_ref().or(placed.as_ref()) {
+            let is_concerned = match role.spec.class_name.as_ref().or(placed.as_ref()) {
                 Some(theirs) => theirs == name || placed.as_ref() == Some(name),
                 None => true,
+            };
+            if is_concerned && is_news {
+                hurry(role);
             }
+            is_concerned
         });
     }
 }
@@ -197,7 +220,9 @@ const OF_ROLES: [&str; 2] = ["eks.amazonaws.com/", "mlservicerole.io/"];
 pub fn wake_rivals(roles: &Store<GuardedRole>, index: &Index, wake: &Wake, gone: &MlServiceRole) {
     let namespace = gone.namespace().unwrap_or_default();
     let held = service_account_names(gone);
-    let rivals = held.iter().flat_map(|account| index.asking_for(&namespace, account));
+    let rivals = held
+        .iter()
+        .flat_map(|account| index.asking_for(&namespace, account));
     let mut rivals: Vec<String> = rivals.collect();
     // One of its own name has come in its place and is woken by that.
     rivals.retain(|name| gone.metadata.name.as_ref() != Some(name));

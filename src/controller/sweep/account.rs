@@ -11,9 +11,8 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::pass::{self, Finding, Found, Stopped, Tally, Target};
-use super::{Findings, Report, SweptClass, is_under, target, wake};
+use super::{Findings, Report, SweptClass, is_under, orphaned, target, wake};
 use crate::aws::ErrorClass;
-use crate::cluster::Event;
 use crate::controller::context::{Context, GuardedClass, GuardedRole};
 use crate::iam::arn::{AccountId, RoleArn};
 use crate::iam::name::RoleName;
@@ -299,13 +298,7 @@ impl Accounting {
                 of_class.filter(|orphans| orphans.count > 0 && told.orphans != status.orphans)
             {
                 warn!(class = name, "{}", orphans.message());
-                let event = Event {
-                    warning: true,
-                    reason: "OrphanedRoles".to_owned(),
-                    note: orphans.message(),
-                    action: "Sweep",
-                };
-                context.events.publish(cached, event).await;
+                context.events.publish(cached, orphaned(orphans.message())).await;
             }
             // A closed channel means that the process is stopping.
             let _ = context.wake_class.unbounded_send(key);

@@ -72,27 +72,42 @@ fn whatever_differs_wakes_the_object() {
         ("trust", |header, _| header.trust = "{}".to_owned()),
         ("description", |header, _| header.description.push('x')),
         ("session", |header, _| header.max_session_duration_seconds += 1),
-        ("boundary", |header, _| header.permissions_boundary = Some("arn:other".to_owned())),
-        ("tag", |header, _| _ = header.tags.insert("x".to_owned(), "y".to_owned())),
+        ("boundary", |header, _| {
+            header.permissions_boundary = Some("arn:other".to_owned())
+        }),
+        ("tag", |header, _| {
+            _ = header.tags.insert("x".to_owned(), "y".to_owned())
+        }),
         ("tag gone", |header, _| _ = header.tags.pop_last()),
         ("created anew", |header, _| header.id.push('x')),
-        ("attached", |_, content| _ = content.attached.insert(policy(S3_READ))),
+        ("attached", |_, content| {
+            _ = content.attached.insert(policy(S3_READ))
+        }),
         ("detached", |_, content| content.attached.clear()),
-        ("inline", |_, content| _ = content.inline.insert("q".to_owned(), "{}".to_owned())),
+        ("inline", |_, content| {
+            _ = content.inline.insert("q".to_owned(), "{}".to_owned())
+        }),
         ("inline gone", |_, content| content.inline.clear()),
     ];
     for (what, change) in changes {
         let mut knowledge = known();
         assert_eq!(swept(&mut knowledge, change), Noted::Differs, "{what}");
     }
-    assert_eq!(swept(&mut RoleKnowledge::default(), |_, _| ()), Noted::Differs, "unknown");
+    assert_eq!(
+        swept(&mut RoleKnowledge::default(), |_, _| ()),
+        Noted::Differs,
+        "unknown"
+    );
     assert_eq!(swept(&mut read_absent(10), |_, _| ()), Noted::Differs, "absent");
 }
 
 #[test]
 fn drift_that_a_list_shows_is_read_once_more_before_anything_is_written() {
     let mut knowledge = known();
-    assert_eq!(swept(&mut knowledge, |_, content| content.attached.clear()), Noted::Differs);
+    assert_eq!(
+        swept(&mut knowledge, |_, content| content.attached.clear()),
+        Noted::Differs
+    );
     let started = AT.as_secs() + 1;
     let next = planned(&wanted(), &knowledge, &clock(started, started));
     assert!(matches!(next, Next::Read(Depth::Full)), "{next:?}");
@@ -122,14 +137,21 @@ fn a_write_of_our_own_is_no_drift() {
         assert_eq!(swept(&mut knowledge, |_, _| ()), noted, "written at {written:?}");
         let mut knowledge = known();
         knowledge.note_done(&step, written);
-        assert_eq!(knowledge.note_missed(AT, window()), noted, "written at {written:?}");
+        assert_eq!(
+            knowledge.note_missed(AT, window()),
+            noted,
+            "written at {written:?}"
+        );
     }
 }
 
 #[test]
 fn a_list_that_was_asked_for_before_a_read_says_nothing() {
     let mut knowledge = read(header(&wanted()), Some(content(&wanted())), AT.as_secs() + 1);
-    assert_eq!(swept(&mut knowledge, |_, content| content.attached.clear()), Noted::Ignored);
+    assert_eq!(
+        swept(&mut knowledge, |_, content| content.attached.clear()),
+        Noted::Ignored
+    );
     assert_eq!(knowledge.content(), Some(&content(&wanted())));
 }
 
@@ -233,7 +255,11 @@ fn what_takes_fewer_calls_is_chosen() {
         settings_page: Some(1_000),
         ..census(3, 0, Some(10_000))
     };
-    assert_eq!(choose(&larger), lists, "pages that were seen to hold more are fewer");
+    assert_eq!(
+        choose(&larger),
+        lists,
+        "pages that were seen to hold more are fewer"
+    );
 }
 
 fn marked(changes: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -250,7 +276,10 @@ fn a_role_of_this_cluster_names_its_object_and_no_other_role_does() {
     let of = |tags: &BTreeMap<String, String>| {
         claimed(tags, &owner.cluster_uid).map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
     };
-    assert_eq!(of(&marked(&[])), Some((owner.namespace.clone(), owner.name.clone())));
+    assert_eq!(
+        of(&marked(&[])),
+        Some((owner.namespace.clone(), owner.name.clone()))
+    );
     assert_eq!(of(&marked(&[(tags::CLUSTER_UID, "another")])), None);
     assert_eq!(of(&marked(&[(tags::RETAINED, "true")])), None);
     assert_eq!(of(&BTreeMap::new()), None);
@@ -278,7 +307,11 @@ fn of_many_orphans_some_are_named_and_all_are_counted() {
     let all = suspects(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let orphans = all.agreed(&all, "c");
     assert_eq!((orphans.count, orphans.names.len()), (25, MAX_NAMES));
-    assert!(orphans.message().contains("r09 and 15 more"), "{}", orphans.message());
+    assert!(
+        orphans.message().contains("r09 and 15 more"),
+        "{}",
+        orphans.message()
+    );
 }
 
 #[test]
