@@ -132,6 +132,10 @@ async fn classes(context: &Context) -> Vec<SweptClass> {
     cached.sort_by_key(|class| class.name_any());
     for class in cached {
         let Ok(class) = &class.0 else { continue };
+        // One that is being deleted serves only deletions, which look for themselves.
+        if class.metadata.deletion_timestamp.is_some() {
+            continue;
+        }
         let Ok(rules) = guard::understand(&class.name_any(), &class.spec) else {
             continue;
         };

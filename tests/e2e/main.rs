@@ -35,6 +35,7 @@ mod schema_role;
 mod schema_update;
 mod service_accounts;
 mod states;
+mod sweep;
 mod unbinding;
 mod updates;
 
@@ -88,6 +89,7 @@ fn parallel() -> Vec<Trial> {
         refusals::trials(),
         quotas::trials(),
         states::trials(),
+        sweep::trials(),
         faults::trials(),
         attacks::trials(),
         admission::trials(),
@@ -102,6 +104,7 @@ fn serial() -> Vec<Trial> {
         defaults::trials(),
         restart::trials(),
         replace::serial(),
+        sweep::serial(),
         cluster_name::trials(),
     ]
     .into_iter()

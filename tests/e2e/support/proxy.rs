@@ -91,8 +91,10 @@ impl Proxy {
     /// How often the whole account was gone through after `mark`, from the beginning to the end.
     pub fn sweeps_since(&self, mark: usize) -> usize {
         let calls = self.calls.lock().unwrap();
-        let begun = calls[mark..].iter().filter(|call| call.action == "ListRoles");
-        // Each begins with this list, once the one before it has ended.
+        let begun = calls[mark..]
+            .iter()
+            .filter(|call| call.action == "GetAccountAuthorizationDetails");
+        // Emulators answer it in one page, and each ends with it: the next one shows that it has ended.
         begun.count().saturating_sub(1)
     }
 
