@@ -38,7 +38,14 @@ pub async fn reconcile(object: Arc<GuardedRole>, context: Arc<Context>) -> Resul
         urgency(&object)
     };
     let _turn = context.turns.take(&namespace, urgency).await;
-    Box::pin(in_turn(object, Arc::clone(&context))).await
+    // While it waited, it may have changed.
+    let key = ObjectRef::from_obj(&*object);
+    drop(object);
+    match context.caches.roles.get(&key) {
+        Some(newest) => Box::pin(in_turn(newest, Arc::clone(&context))).await,
+        // One that went while it waited had no finalizer of ours, or was let go.
+        None => Ok(Action::await_change()),
+    }
 }
 
 /// What somebody waits for goes before a look at what was in order. The status can be forged; more than a place in the

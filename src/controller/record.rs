@@ -28,8 +28,9 @@ const DRIFT_NOTICE_INTERVAL: Duration = Duration::from_secs(600);
 /// Memory of one object.
 #[derive(Default)]
 pub struct Record {
-    roles: HashMap<RoleName, RoleKnowledge>,
-    object: Option<Written<MlServiceRole>>,
+    /// Hardly ever more than one, so that a list takes less room than a map.
+    roles: Vec<(RoleName, RoleKnowledge)>,
+    object: Option<Box<Written<MlServiceRole>>>,
     service_accounts: HashMap<String, Written<Option<ServiceAccountState>>>,
     cached_versions: HashMap<String, Option<String>>,
     rebinds: HashMap<String, Vec<Duration>>,
@@ -100,19 +101,25 @@ struct Written<T> {
 impl Record {
     /// What is known of a role.
     pub fn knowledge(&self, role: &RoleName) -> RoleKnowledge {
-        self.roles.get(role).cloned().unwrap_or_default()
+        let known = self.roles.iter().find(|(name, _)| name == role);
+        known.map(|(_, known)| known.clone()).unwrap_or_default()
     }
 
     /// What is known of a role, to be corrected.
     pub fn knowledge_mut(&mut self, role: &RoleName) -> &mut RoleKnowledge {
-        self.roles.entry(role.clone()).or_default()
+        let known = self.roles.iter().position(|(name, _)| name == role);
+        let place = known.unwrap_or_else(|| {
+            self.roles.reserve_exact(1);
+            self.roles.push((role.clone(), RoleKnowledge::default()));
+            self.roles.len() - 1
+        });
+        &mut self.roles[place].1
     }
 
     /// Whether nothing is known of a role.
     pub fn knows_nothing_of(&self, role: &RoleName) -> bool {
-        self.roles
-            .get(role)
-            .is_none_or(|known| known.state == RoleState::Unknown)
+        let known = self.roles.iter().find(|(name, _)| name == role);
+        known.is_none_or(|(_, known)| known.state == RoleState::Unknown)
     }
 
     /// Notes that `before` became `after` by our hand.
@@ -124,11 +131,11 @@ impl Record {
                 written.value = after;
             }
             None => {
-                self.object = Some(Written {
+                self.object = Some(Box::new(Written {
                     over: BTreeSet::from([over]),
                     value: after,
                     at: Duration::ZERO,
-                });
+                }));
             }
         }
     }
@@ -180,6 +187,10 @@ impl Record {
             }
             _ => {
                 self.service_accounts.remove(name);
+                if self.service_accounts.is_empty() {
+                    // Thousands of records have nothing to remember here, and a map that was used keeps its room.
+                    self.service_accounts = HashMap::new();
+                }
                 cached
             }
         }

@@ -24,7 +24,7 @@ pub use self::state::{Findings, Report, Sweeps};
 
 use self::account::{Accounting, Memory, Ours};
 use self::pass::Target;
-use super::context::{Context, GuardedRole};
+use super::context::{Context, GuardedClass, GuardedRole};
 use super::marks::{has_finalizer, placement};
 use super::reach::account_ref;
 use crate::aws::Session;
@@ -69,7 +69,7 @@ pub async fn run(context: Arc<Context>) {
 }
 
 /// One round. Answers whose roles are to be read one by one.
-async fn round(context: &Arc<Context>, memories: &mut HashMap<AccountId, Memory>) -> Vec<Ours> {
+async fn round(context: &Arc<Context>, memories: &mut HashMap<AccountId, Memory>) -> Vec<Arc<Ours>> {
     let mut ours = ours(context);
     let classes = classes(context).await;
     let mut accounts: BTreeMap<AccountId, Vec<SweptClass>> = BTreeMap::new();
@@ -99,8 +99,8 @@ async fn round(context: &Arc<Context>, memories: &mut HashMap<AccountId, Memory>
 }
 
 /// The objects whose roles are to be looked at, by account.
-fn ours(context: &Context) -> HashMap<AccountId, Vec<Ours>> {
-    let mut ours: HashMap<AccountId, Vec<Ours>> = HashMap::new();
+fn ours(context: &Context) -> HashMap<AccountId, Vec<Arc<Ours>>> {
+    let mut ours: HashMap<AccountId, Vec<Arc<Ours>>> = HashMap::new();
     for cached in context.caches.roles.state() {
         let Ok(object) = &cached.0 else { continue };
         if object.metadata.deletion_timestamp.is_some() {
@@ -116,43 +116,49 @@ fn ours(context: &Context) -> HashMap<AccountId, Vec<Ours>> {
             continue;
         };
         let account = arn.account().clone();
-        ours.entry(account).or_default().push(Ours {
+        ours.entry(account).or_default().push(Arc::new(Ours {
             object: cached,
             uid,
             class,
             arn,
-        });
+        }));
     }
     ours
 }
 
+/// The classes whose account can be reached, in the order of their names.
 async fn classes(context: &Context) -> Vec<SweptClass> {
-    let mut classes = Vec::new();
     let mut cached = context.caches.classes.state();
     cached.sort_by_key(|class| class.name_any());
-    for class in cached {
-        let Ok(class) = &class.0 else { continue };
-        // One that is being deleted serves only deletions, which look for themselves.
-        if class.metadata.deletion_timestamp.is_some() {
-            continue;
-        }
-        let Ok(rules) = guard::understand(&class.name_any(), &class.spec) else {
-            continue;
-        };
-        match context.accounts.session(&account_ref(&rules)).await {
-            Ok(session) => classes.push(SweptClass { rules, session }),
-            Err(error) => {
-                debug!(class = rules.name, %error, "the account of a class can't be reached, and isn't looked at by its credentials");
-                let findings = Findings::of(&Method::Each(Why::Unreachable), None);
-                context.sweeps.note_class(&rules.name, findings);
-            }
+    // One whose account doesn't answer holds up no other.
+    let reached = cached.iter().map(|class| reach(class, context));
+    futures::future::join_all(reached)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+async fn reach(class: &GuardedClass, context: &Context) -> Option<SweptClass> {
+    let class = class.0.as_ref().ok()?;
+    // One that is being deleted serves only deletions, which look for themselves.
+    if class.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let rules = guard::understand(&class.name_any(), &class.spec).ok()?;
+    match context.accounts.session(&account_ref(&rules)).await {
+        Ok(session) => Some(SweptClass { rules, session }),
+        Err(error) => {
+            debug!(class = rules.name, %error, "the account of a class can't be reached by its credentials");
+            let findings = Findings::of(&Method::Each(Why::Unreachable), None);
+            context.sweeps.note_class(&rules.name, findings);
+            None
         }
     }
-    classes
 }
 
 /// Wakes those that waited for the first round and that it didn't show: they look for themselves.
-fn wake_forgotten(context: &Context, each: &[Ours]) {
+fn wake_forgotten(context: &Context, each: &[Arc<Ours>]) {
     let later: HashSet<&str> = each.iter().map(|ours| ours.uid.as_str()).collect();
     for cached in context.caches.roles.state() {
         let uid = cached.uid().unwrap_or_default();
@@ -166,7 +172,7 @@ fn wake_forgotten(context: &Context, each: &[Ours]) {
 }
 
 /// Wakes objects one by one, so that each reads its role for itself once in a while.
-async fn take_turns(context: Arc<Context>, each: Vec<Ours>, over: Duration) {
+async fn take_turns(context: Arc<Context>, each: Vec<Arc<Ours>>, over: Duration) {
     let Ok(count) = u32::try_from(each.len()) else {
         return;
     };
@@ -191,7 +197,7 @@ async fn take_turns(context: Arc<Context>, each: Vec<Ours>, over: Duration) {
     }
 }
 
-fn in_order_of_chance(mut each: Vec<Ours>) -> Vec<Ours> {
+fn in_order_of_chance(mut each: Vec<Arc<Ours>>) -> Vec<Arc<Ours>> {
     let chance = std::hash::RandomState::new();
     each.sort_by_cached_key(|ours| chance.hash_one(&ours.uid));
     each
@@ -218,7 +224,7 @@ fn orphaned(message: String) -> Event {
     }
 }
 
-fn target(ours: Ours, outside: bool, bounded: bool) -> Target<Ours> {
+fn target(ours: Arc<Ours>, outside: bool, bounded: bool) -> Target<Arc<Ours>> {
     Target {
         name: ours.arn.name().clone(),
         outside,

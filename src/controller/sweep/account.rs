@@ -27,7 +27,6 @@ const FAILURES: u32 = 2;
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// An object whose role is looked at.
-#[derive(Clone)]
 pub struct Ours {
     pub object: Arc<GuardedRole>,
     pub uid: String,
@@ -52,7 +51,7 @@ pub struct Memory {
 pub struct Accounting {
     account: AccountId,
     classes: Vec<SweptClass>,
-    ours: Vec<Ours>,
+    ours: Vec<Arc<Ours>>,
     memory: Memory,
 }
 
@@ -61,11 +60,11 @@ pub struct Looked {
     pub account: AccountId,
     pub memory: Memory,
     /// Objects that are to read their roles themselves.
-    pub each: Vec<Ours>,
+    pub each: Vec<Arc<Ours>>,
 }
 
 impl Accounting {
-    pub fn new(account: AccountId, classes: Vec<SweptClass>, ours: Vec<Ours>, memory: Memory) -> Self {
+    pub fn new(account: AccountId, classes: Vec<SweptClass>, ours: Vec<Arc<Ours>>, memory: Memory) -> Self {
         Self {
             account,
             classes,
@@ -189,7 +188,7 @@ impl Accounting {
                 )
             })
             .collect();
-        let mut targets: Vec<Target<Ours>> = self
+        let mut targets: Vec<Target<Arc<Ours>>> = self
             .ours
             .iter()
             .cloned()
