@@ -172,7 +172,7 @@ fn wake_forgotten(context: &Context, each: &[Arc<Ours>]) {
 }
 
 /// Wakes objects one by one, so that each reads its role for itself once in a while.
-async fn take_turns(context: Arc<Context>, each: Vec<Arc<Ours>>, over: Duration) {
+async fn take_turns(context: Arc<Context>, mut each: Vec<Arc<Ours>>, over: Duration) {
     let Ok(count) = u32::try_from(each.len()) else {
         return;
     };
@@ -181,7 +181,9 @@ async fn take_turns(context: Arc<Context>, each: Vec<Arc<Ours>>, over: Duration)
     }
     let pause = over / count;
     let recently = context.now().saturating_sub(context.timing.sweep_interval / 2);
-    for ours in in_order_of_chance(each) {
+    // Uids are random, so that no namespace has all its turns together, and the order is the same each time.
+    each.sort_by(|a, b| a.uid.cmp(&b.uid));
+    for ours in each {
         sleep(pause).await;
         let Some(record) = context.known_record(&ours.uid) else {
             continue;
@@ -195,12 +197,6 @@ async fn take_turns(context: Arc<Context>, each: Vec<Arc<Ours>>, over: Duration)
             wake(&context, &ours.object);
         }
     }
-}
-
-fn in_order_of_chance(mut each: Vec<Arc<Ours>>) -> Vec<Arc<Ours>> {
-    let chance = std::hash::RandomState::new();
-    each.sort_by_cached_key(|ours| chance.hash_one(&ours.uid));
-    each
 }
 
 fn wake(context: &Context, object: &GuardedRole) {

@@ -8,6 +8,7 @@
 
 mod answers;
 mod errors;
+mod lists;
 mod quotas;
 mod requests;
 mod retries;
