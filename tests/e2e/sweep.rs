@@ -112,7 +112,6 @@ async fn a_role_whose_object_is_gone_is_told_and_stays() {
         json!({"roles": {"path": format!("/e2e/orphans/{}/", space.bed.run)}}),
     )
     .await;
-    class.reported("Ready", "True", "Ready").await;
     let role = format!("{}orphan", space.prefix());
     let marks = [
         (tags::CLUSTER, space.bed.launcher.cluster_name.as_str()),
