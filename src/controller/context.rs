@@ -88,6 +88,8 @@ pub struct Context {
 
 /// What no sweep has shown for so many intervals is old.
 const SWEEPS_UNTIL_OLD: u32 = 3;
+/// However short the interval is, nothing younger than this is old: a sweep takes its time, and may be late.
+const OLD: Duration = Duration::from_secs(120);
 /// How long an object that was let go may still be in the cache.
 const CACHE_LAG: Duration = Duration::from_secs(60);
 
@@ -142,7 +144,7 @@ impl Context {
             now: self.now(),
             consistency_window: self.timing.consistency_window,
             // The sweeps see to it that this is never reached; where they don't, the next reconcile reads.
-            drift_interval: self.timing.sweep_interval * SWEEPS_UNTIL_OLD,
+            drift_interval: (self.timing.sweep_interval * SWEEPS_UNTIL_OLD).max(OLD),
         }
     }
 

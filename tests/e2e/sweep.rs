@@ -17,12 +17,12 @@ crate::trials![
     drift_on_some_roles_is_repaired_by_one_sweep_and_the_others_are_not_read,
     roles_in_order_cost_no_call_and_no_write,
     a_role_whose_object_is_gone_is_told_and_stays,
-    one_object_does_not_wait_for_a_hundred_of_another_namespace,
 ];
 
 /// Those that concern every object, and so come after all others, one by one.
 pub fn serial() -> Vec<Trial> {
     crate::trials![
+        one_object_does_not_wait_for_a_hundred_of_another_namespace,
         a_start_costs_thirty_converged_objects_two_lists,
         without_the_lists_each_role_is_read_for_itself,
     ];
