@@ -83,6 +83,12 @@ async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
     }
     let record = context.record(&uid);
     let mut record = record.lock().await;
+    let action = with(&mut record, cached, &uid, context).await;
+    record.rest();
+    action
+}
+
+async fn with(record: &mut Record, cached: &MlServiceRole, uid: &str, context: &Arc<Context>) -> Action {
     let object = record.newest_object(cached);
     let started = context.now();
     let deleting = object.metadata.deletion_timestamp.is_some();
@@ -92,36 +98,36 @@ async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
             .iter()
             .any(|finalizer| finalizer == ROLE_FINALIZER)
     {
-        context.forget(&uid);
+        context.forget(uid);
         return Action::await_change();
     }
-    record.awaits_sweep = !deleting && awaits_sweep(context, &record, &object);
+    record.awaits_sweep = !deleting && awaits_sweep(context, record, &object);
     if record.awaits_sweep {
         debug!("the first sweep shows the role; it is waited for");
         return Action::await_change();
     }
     let key = attempt_key(context, &object);
     if let Some(pause) = record.pause.clone() {
-        let versions = || observe::service_account_versions(context, &mut record, &object, started);
+        let versions = || observe::service_account_versions(context, record, &object, started);
         if pause.holds(&key, started, versions) {
             return Action::requeue(pause.until - started);
         }
     }
     let conclusion = if deleting {
-        depart::depart(context, &mut record, object, started).await
+        depart::depart(context, record, object, started).await
     } else {
-        maintain::maintain(context, &mut record, object, started).await
+        maintain::maintain(context, record, object, started).await
     };
     if conclusion.drive.released {
         // The status goes with the object; Events stay.
         report::announce(context, &conclusion.object, &conclusion.drive.notices).await;
-        context.release(&uid);
+        context.release(uid);
         wake_class(context, conclusion.class.as_deref());
         let roles = &context.caches.roles;
         watch::wake_rivals(roles, &context.index, &context.wake_role, &conclusion.object);
         return Action::await_change();
     }
-    conclude(context, &mut record, conclusion, key).await
+    conclude(context, record, conclusion, key).await
 }
 
 /// After a start nothing is known of any role, and a sweep tells of all at once what would cost some calls for each. It

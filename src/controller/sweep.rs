@@ -189,7 +189,11 @@ async fn take_turns(context: Arc<Context>, mut each: Vec<Arc<Ours>>, over: Durat
             continue;
         };
         let noted = match record.try_lock() {
-            Ok(mut record) => record.knowledge_mut(ours.arn.name()).note_turn(recently),
+            Ok(mut record) => {
+                let noted = record.knowledge_mut(ours.arn.name()).note_turn(recently);
+                record.rest();
+                noted
+            }
             // Somebody looks at it just now.
             Err(_) => Noted::Ignored,
         };

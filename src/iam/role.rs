@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::arn::{PolicyArn, RoleArn};
 
 /// A role that is to be created: what one CreateRole request carries.
@@ -25,7 +27,7 @@ pub struct NewRole {
 }
 
 /// A role as GetRole answers it: everything but its policies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct RoleHeader {
     pub arn: RoleArn,
     /// IAM's unique id (`AROA…`). A role that is deleted and created again has another one.
@@ -43,7 +45,7 @@ pub struct RoleHeader {
 }
 
 /// The policies of a role.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct RoleContent {
     /// Inline policies: name to JSON text, already percent-decoded.
     pub inline: BTreeMap<String, String>,

@@ -32,12 +32,12 @@ const LAST: &str = "<IsTruncated>false</IsTruncated>";
 const ARN: &str = "arn:aws:iam::111122223333:role/ml/trainer";
 
 #[tokio::test]
-async fn a_page_of_details_is_asked_for_roles_only_and_as_long_as_can_be() {
+async fn a_page_of_details_is_asked_for_roles_only() {
     let server = Server::start(iam_only(|call| ok(call.action(), &page("", LAST)))).await;
     server.iam().await.role_details_page(Some("m+1")).await.unwrap();
     let call = server.only("GetAccountAuthorizationDetails");
     assert_eq!(call.field("Filter.member.1"), "Role");
-    assert_eq!(call.field("MaxItems"), "1000");
+    assert_eq!(call.field("MaxItems"), "300");
     assert_eq!(call.field("Marker"), "m+1");
 }
 

@@ -11,8 +11,11 @@ use crate::aws::sdk_error::from_sdk;
 use crate::iam::document::decode;
 use crate::iam::role::{RoleContent, RoleDetails, RoleSettings};
 
-/// Items asked for in one request: the most that IAM takes (API references of both calls, `MaxItems`).
-const MOST: i32 = 1_000;
+/// Roles asked for in one request, with all their policies: some kilobytes each, of which a page is held while it is gone
+/// through. IAM would take 1,000 (API reference, GetAccountAuthorizationDetails, `MaxItems`).
+const DETAILED: i32 = 300;
+/// Roles asked for in one request without policies: the most that IAM takes (API reference, ListRoles, `MaxItems`).
+const LISTED: i32 = 1_000;
 
 impl SdkIam {
     pub(super) async fn role_count(&self) -> Result<Option<usize>, AwsError> {
@@ -36,7 +39,7 @@ impl SdkIam {
             .client
             .get_account_authorization_details()
             .filter(EntityType::Role)
-            .max_items(MOST)
+            .max_items(DETAILED)
             .set_marker(marker.map(str::to_owned))
             .send()
             .await
@@ -59,7 +62,7 @@ impl SdkIam {
             .client
             .list_roles()
             .path_prefix(path_prefix)
-            .max_items(MOST)
+            .max_items(LISTED)
             .set_marker(marker.map(str::to_owned))
             .send()
             .await

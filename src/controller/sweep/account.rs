@@ -342,6 +342,7 @@ fn note(context: &Context, ours: &Ours, finding: Finding, as_of: Duration) -> bo
         Finding::Unclear => knowledge.note_unclear(as_of, window),
         Finding::Missed => knowledge.note_missed(as_of, window),
     };
+    record.rest();
     drop(record);
     let differs = noted == Noted::Differs;
     if differs {
