@@ -1,5 +1,6 @@
 //! What is asked for in every scenario: one class, and MlServiceRoles that use all that a role has.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ fn spec() -> Value {
         "role": {
             "description": DESCRIPTION,
             "maxSessionDurationSeconds": MAX_SESSION_SECONDS,
-            "tags": TAGS.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "tags": TAGS.into_iter().collect::<BTreeMap<_, _>>(),
         },
     })
 }
@@ -128,11 +129,19 @@ pub fn keys(scenario: &str, count: usize) -> Vec<Key> {
         .collect()
 }
 
-/// Makes the namespaces that these objects live in.
+/// Makes the namespaces that these objects live in. Those of a run that failed may still be going: they are waited for.
 pub async fn namespaces(client: &Client, scenario: &str, keys: &[Key]) -> Result<(), String> {
-    let names: std::collections::BTreeSet<&String> = keys.iter().map(|(namespace, _)| namespace).collect();
+    let names: BTreeSet<&String> = keys.iter().map(|(namespace, _)| namespace).collect();
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for name in names {
+        within(Duration::from_secs(180), || async {
+            let found = namespaces.get_opt(name).await.map_err(|e| e.to_string())?;
+            match found.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some()) {
+                true => Err(format!("namespace {name} of a former run is still going")),
+                false => Ok(()),
+            }
+        })
+        .await?;
         let namespace = json!({
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": name, "labels": {LABEL: scenario}},
@@ -199,7 +208,8 @@ where
         .await
 }
 
-/// Takes away by force what a scenario left: objects without the operator's help, and its namespaces.
+/// Takes away by force what a failed scenario left: objects without the operator's help, and its namespaces. Those of one
+/// that went well are empty, and stay for the next run.
 pub async fn sweep_away(client: &Client, scenario: &str) -> Result<(), String> {
     let ours = ListParams::default().labels(&format!("{LABEL}={scenario}"));
     let roles: Api<MlServiceRole> = Api::all(client.clone());
@@ -208,6 +218,9 @@ pub async fn sweep_away(client: &Client, scenario: &str) -> Result<(), String> {
         .into_iter()
         .filter_map(|object| Some((object.metadata.namespace?, object.metadata.name?)))
         .collect();
+    if keys.is_empty() {
+        return Ok(());
+    }
     delete(client, &keys).await?;
     each(
         &keys,

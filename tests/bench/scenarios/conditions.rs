@@ -51,7 +51,7 @@ pub async fn limits(bench: &Bench, name: &str, count: usize, measured: &mut Meas
         ..Conditions::default()
     };
     create(bench, name, count, conditions, measured).await?;
-    // Nothing can be faster: the action that is called most must get that many tokens, less the burst.
+    // The action that is called most needs that many tokens. The burst, one second of it, is left out of account.
     let least = (count * MANAGED.len()) as f64 / LIMIT.rate;
     let complete = measured["create"]["seconds_to_complete"]
         .as_f64()

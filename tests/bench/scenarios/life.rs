@@ -47,6 +47,7 @@ pub async fn run(
     measured.insert("empty".into(), memory(&operator)?);
     measured.insert("create".into(), create(&stage, &operator).await?);
     measured.insert("created".into(), memory(&operator)?);
+    println!("  created: {} s", measured["create"]["seconds_to_ready"]);
     if wants(Phase::Idle) {
         measured.insert("idle".into(), idle(&stage, &operator).await?);
     }
@@ -55,6 +56,7 @@ pub async fn run(
         operator = anew;
         measured.insert("restart".into(), found);
         measured.insert("restarted".into(), memory(&operator)?);
+        println!("  restarted: {} calls", measured["restart"]["calls_by_action"]);
     }
     if wants(Phase::Steady) || wants(Phase::Drift) {
         operator.stop().await?;
@@ -63,13 +65,16 @@ pub async fn run(
         operator = stage.operator(interval).await?;
         if wants(Phase::Steady) {
             measured.insert("steady".into(), steady(&stage, &operator, interval).await?);
+            println!("  steady: {} sweeps", measured["steady"]["sweeps"]);
         }
         if wants(Phase::Drift) {
             measured.insert("drift".into(), drift(&stage, &operator, interval).await?);
+            println!("  drift: {} s", measured["drift"]["seconds_to_repair"]);
         }
         measured.insert("swept".into(), memory(&operator)?);
     }
     measured.insert("delete".into(), delete(&stage, &operator).await?);
+    println!("  deleted: {} s", measured["delete"]["seconds"]);
     operator.stop().await?;
     drop(stage);
     let after = bench.aws.raw(count, Conditions::default()).await?;
@@ -156,6 +161,13 @@ async fn restart(stage: &Stage<'_>, operator: Operator) -> Result<(Operator, Val
         .await?;
     operator.ready().await?;
     let ready = operator.started.elapsed().as_secs_f64();
+    if bench.launcher.sweeps {
+        let deadline = operator.started + patience(stage.keys.len());
+        let swept = |state: &crate::proxy::State| sweeps(&state.calls[calls..]) > 0;
+        if !stage.proxy.record.until(deadline, swept).await {
+            return Err(format!("no sweep after a restart: {}", stage.why(&operator)));
+        }
+    }
     if !stage
         .proxy
         .record
