@@ -279,15 +279,10 @@ async fn drift(stage: &Stage<'_>, operator: &Operator, interval: Duration) -> Re
     };
     let longest = start.at + interval.mul_f64(4.0) + Duration::from_secs(60);
     if !stage.proxy.record.until(longest, repaired).await {
-        let done = stage
-            .proxy
-            .record
-            .since(from)
-            .iter()
-            .filter(|call| is_repair(call, &drifted))
-            .count();
+        let calls = stage.proxy.record.since(from);
         return Err(format!(
-            "{done} of {wanted} drifted roles are repaired: {}",
+            "{}: {}",
+            unrepaired(&calls, &drifted),
             stage.why(operator)
         ));
     }
@@ -320,6 +315,27 @@ async fn drift(stage: &Stage<'_>, operator: &Operator, interval: Duration) -> Re
 
 fn is_repair(call: &Call, drifted: &[String]) -> bool {
     call.action == "AttachRolePolicy" && call.outcome == Outcome::Done && drifted.contains(&call.role)
+}
+
+/// Which roles weren't repaired, and whether the operator looked at them at all.
+fn unrepaired(calls: &[Call], drifted: &[String]) -> String {
+    let repaired = |role: &String| {
+        let one = std::slice::from_ref(role);
+        calls.iter().any(|call| is_repair(call, one))
+    };
+    let left: Vec<String> = drifted
+        .iter()
+        .filter(|role| !repaired(role))
+        .map(|role| {
+            let of_it = calls.iter().filter(|call| call.role == **role).count();
+            format!("{role} ({of_it} calls about it since)")
+        })
+        .collect();
+    format!(
+        "not repaired of {} drifted roles: {}",
+        drifted.len(),
+        left.join(", ")
+    )
 }
 
 /// Deletes all objects and waits until they are gone.

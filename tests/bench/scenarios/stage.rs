@@ -191,16 +191,17 @@ impl<'a> Stage<'a> {
     pub fn why(&self, operator: &Operator) -> String {
         let (complete, _) = self.proxy.record.complete();
         let (ready, reasons) = self.watching.look(|state| {
-            let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-            for reason in state.unready.values() {
-                *reasons.entry(reason.clone()).or_default() += 1;
+            // By reason, each with one of the messages: those name the role, so that no two are the same.
+            let mut reasons: BTreeMap<String, (usize, String)> = BTreeMap::new();
+            for said in state.unready.values() {
+                let reason = said.split(':').next().unwrap_or_default().to_owned();
+                reasons.entry(reason).or_insert((0, said.clone())).0 += 1;
             }
             (state.ready.len(), reasons)
         });
         let reasons: Vec<String> = reasons
-            .iter()
-            .take(5)
-            .map(|(reason, count)| format!("  {count} objects: {reason}"))
+            .values()
+            .map(|(count, said)| format!("  {count} objects, as in {said}"))
             .collect();
         let usage = match operator.usage() {
             Ok(usage) => format!("{usage:?}"),
