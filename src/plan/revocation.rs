@@ -14,7 +14,7 @@ use crate::guard::{Item, Refusal, violations};
 /// What becomes of each violation: policies, presets, tags and trusted services that aren't allowed are taken away;
 /// a session that may last too long is shortened; the ServiceAccount `default` is let go and no longer trusted. Where
 /// the class doesn't serve the namespace any more, or doesn't allow the role's name, nothing of the role is allowed:
-/// it keeps no policy, and nobody can take it.
+/// it keeps no policy, and nobody can take it. The same holds where what is left can't be put together.
 pub fn cut_back(from: Resolution<'_>) -> Option<RoleIntent> {
     let violations = violations(from.class, from.request());
     if violations.is_empty() {
@@ -29,7 +29,15 @@ pub fn cut_back(from: Resolution<'_>) -> Option<RoleIntent> {
         withdraw_everything(&mut spec);
     }
     withdraw(&mut spec, &items, &from);
-    let mut intent = assemble_allowed(Resolution { spec: &spec, ..from }).ok()?;
+    let assemble = |spec: &MlServiceRoleSpec| assemble_allowed(Resolution { spec, ..from }).ok();
+    // What can't be put together for another reason, such as a tag that is there twice, is no way to keep the rest.
+    let (mut intent, closed) = match assemble(&spec) {
+        Some(intent) => (intent, closed),
+        None => {
+            withdraw_everything(&mut spec);
+            (assemble(&spec)?, true)
+        }
+    };
     if closed {
         intent.trust.service_accounts.clear();
         intent.trust.trusted_services.clear();

@@ -108,6 +108,16 @@ fn of_a_namespace_or_a_name_that_is_not_allowed_nothing_is_left() {
 }
 
 #[test]
+fn a_mistake_elsewhere_in_the_object_is_no_way_to_keep_what_is_not_allowed() {
+    let mut spec = wish();
+    spec["role"]["tags"] = json!({"Team": "a", "team": "b"});
+    let left = cut(&json!({"allow": {"managedPolicyArns": [READ_ONLY]}}), spec).unwrap();
+    assert!(left.attached.is_empty() && left.inline.is_empty());
+    let trust = left.trust.document().to_json();
+    assert!(trust.contains("Deny") && !trust.contains("Allow"), "{trust}");
+}
+
+#[test]
 fn a_role_that_was_adopted_is_left_as_it_is_where_that_is_not_allowed_any_more() {
     let spec =
         json!({"adoptionPolicy": "Adopt", "role": {"name": "elsewhere"}, "managedPolicyArns": [READ_ONLY]});
