@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::api::crd;
 use crate::telemetry::LogFormat;
@@ -62,6 +62,11 @@ pub struct RunArgs {
     /// How long a stop may take to finish steps under way, in seconds.
     #[arg(long, env = "MLSERVICEROLE_SHUTDOWN_GRACE", default_value = "20", value_parser = seconds)]
     pub shutdown_grace: Duration,
+    /// How long one attempt of a request to AWS, or one write to the Kubernetes API, may take, in seconds.
+    #[arg(long, env = "MLSERVICEROLE_REQUEST_TIMEOUT", default_value = "10", value_parser = seconds)]
+    pub request_timeout: Duration,
+    #[command(flatten)]
+    pub leader_election: LeaderElectionArgs,
     /// Format of the log.
     #[arg(long, env = "MLSERVICEROLE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -72,6 +77,38 @@ pub struct RunArgs {
         default_value = "info,kube_runtime=warn,kube_client=warn"
     )]
     pub log: String,
+}
+
+/// Which of several processes works. The flags are named as those of Kubernetes' own components.
+#[derive(Args, Clone, Debug)]
+pub struct LeaderElectionArgs {
+    /// Whether to work only while holding a Lease. Without, no other operator may run in this cluster.
+    #[arg(
+        long,
+        env = "MLSERVICEROLE_LEADER_ELECT",
+        default_value_t = true,
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub leader_elect: bool,
+    /// Name of the Lease, in the operator's own namespace.
+    #[arg(
+        long,
+        env = "MLSERVICEROLE_LEADER_ELECT_RESOURCE_NAME",
+        default_value = "mlservicerole-operator"
+    )]
+    pub leader_elect_resource_name: String,
+    /// After how long without a renewal another process takes over, in seconds.
+    #[arg(long, env = "MLSERVICEROLE_LEADER_ELECT_LEASE_DURATION", default_value = "30", value_parser = seconds)]
+    pub leader_elect_lease_duration: Duration,
+    /// For how long after its last renewal a process still works, in seconds.
+    #[arg(long, env = "MLSERVICEROLE_LEADER_ELECT_RENEW_DEADLINE", default_value = "15", value_parser = seconds)]
+    pub leader_elect_renew_deadline: Duration,
+    /// How often the Lease is renewed, and looked at by the processes that stand by, in seconds.
+    #[arg(long, env = "MLSERVICEROLE_LEADER_ELECT_RETRY_PERIOD", default_value = "3", value_parser = seconds)]
+    pub leader_elect_retry_period: Duration,
 }
 
 impl Cli {

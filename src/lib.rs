@@ -7,6 +7,7 @@ pub mod aws;
 pub mod cli;
 pub mod cluster;
 pub mod controller;
+pub mod gate;
 pub mod guard;
 pub mod iam;
 pub mod manifest;

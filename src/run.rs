@@ -7,13 +7,17 @@ use kube::Client;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
+use crate::aws::transport::Limits;
 use crate::aws::{SdkAccounts, own_region};
 use crate::cli::RunArgs;
-use crate::cluster;
+use crate::cluster::election::Terms;
+use crate::cluster::{self, Clients, Elector, End, Leader};
 use crate::controller::{self, Settings};
+use crate::gate::{Gate, boot_clock};
 use crate::plan::ClusterIdentity;
+use crate::server::{Health, Phase};
 use crate::{server, telemetry};
 
 /// Between two attempts to learn who this cluster is.
@@ -32,14 +36,22 @@ pub fn run(args: RunArgs) -> Result<(), String> {
 async fn operate(args: RunArgs) -> Result<(), String> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let ready = CancellationToken::new();
+    let terms = terms(&args);
+    let gate = match args.leader_election.leader_elect {
+        true => {
+            terms.check()?;
+            Arc::new(Gate::shut(boot_clock()))
+        }
+        false => Arc::new(Gate::always_open()),
+    };
+    let health = Arc::new(Health::new(Arc::clone(&gate), terms.lease_duration));
     let listener = TcpListener::bind(args.http_addr)
         .await
         .map_err(|e| format!("failed to listen on --http-addr {}: {e}", args.http_addr))?;
     // The server outlives the controller, so that the kubelet sees a stopping process as alive.
     let served = CancellationToken::new();
-    let server = tokio::spawn(server::serve(listener, ready.clone(), served.clone()));
-    let outcome = control(args, stop, ready).await;
+    let server = tokio::spawn(server::serve(listener, Arc::clone(&health), served.clone()));
+    let outcome = control(args, terms, gate, stop, health).await;
     served.cancel();
     match server.await {
         Ok(Ok(())) => {}
@@ -50,12 +62,28 @@ async fn operate(args: RunArgs) -> Result<(), String> {
     outcome
 }
 
-async fn control(args: RunArgs, stop: CancellationToken, ready: CancellationToken) -> Result<(), String> {
-    let client = Client::try_default()
-        .await
-        .map_err(|e| format!("failed to find a Kubernetes cluster: {e}"))?;
+fn terms(args: &RunArgs) -> Terms {
+    Terms {
+        lease_duration: args.leader_election.leader_elect_lease_duration,
+        renew_deadline: args.leader_election.leader_elect_renew_deadline,
+        retry_period: args.leader_election.leader_elect_retry_period,
+        request_timeout: args.request_timeout,
+    }
+}
+
+async fn control(
+    args: RunArgs,
+    terms: Terms,
+    gate: Arc<Gate>,
+    stop: CancellationToken,
+    health: Arc<Health>,
+) -> Result<(), String> {
+    let no_cluster = |e: &dyn std::fmt::Display| format!("failed to find a Kubernetes cluster: {e}");
+    let config = kube::Config::infer().await.map_err(|e| no_cluster(&e))?;
+    let clients = cluster::clients(config, Arc::clone(&gate), args.request_timeout);
+    let Clients { gated, free } = clients.map_err(|e| no_cluster(&e))?;
     let identity = tokio::select! {
-        identity = identity(&client) => identity,
+        identity = identity(&gated) => identity,
         () = stop.cancelled() => return Ok(()),
     };
     let (uid, issuer) = identity;
@@ -65,25 +93,104 @@ async fn control(args: RunArgs, stop: CancellationToken, ready: CancellationToke
         issuer = issuer.url(),
         "starting"
     );
+    let namespace = cluster::own_namespace().await;
+    let pod = std::env::var("HOSTNAME").unwrap_or_else(|_| "mlservicerole-operator".to_owned());
+    let limits = Limits::of_attempt(args.request_timeout);
     let settings = Settings {
-        namespace: cluster::own_namespace().await,
-        client,
-        accounts: Arc::new(SdkAccounts::from_environment().await),
+        namespace: namespace.clone(),
+        client: gated,
+        accounts: Arc::new(SdkAccounts::gated_from_environment(Arc::clone(&gate), &limits).await),
         cluster: ClusterIdentity {
             name: args.cluster_name,
             uid,
             region: own_region().await,
         },
         issuer,
-        instance: std::env::var("HOSTNAME").unwrap_or_else(|_| "mlservicerole-operator".to_owned()),
+        instance: pod.clone(),
         drift_interval: args.drift_interval,
         consistency_window: args.consistency_window,
         max_backoff: args.max_backoff,
         concurrency: args.concurrency.get().try_into().unwrap_or(u16::MAX),
         shutdown_grace: args.shutdown_grace,
     };
-    controller::start(settings, stop, ready).await;
+    if !args.leader_election.leader_elect {
+        health.enter(Phase::Filling);
+        controller::start(settings, stop, working(&health), std::future::ready(())).await;
+        return Ok(());
+    }
+    let name = &args.leader_election.leader_elect_resource_name;
+    let me = cluster::identity(&pod)?;
+    let elector = Elector::new(free, &namespace, name, me, terms, Arc::clone(&gate));
+    let standing_by = |could_lead| {
+        health.enter(if could_lead {
+            Phase::StandingBy
+        } else {
+            Phase::Starting
+        });
+    };
+    let leader = tokio::select! {
+        leader = elector.lead(standing_by) => leader,
+        () = stop.cancelled() => return Ok(()),
+    };
+    health.enter(Phase::Filling);
+    lead(leader, gate, settings, stop, working(&health)).await
+}
+
+/// Works until asked to stop, or until the Lease is lost.
+///
+/// A process that lost it ends, as client-go's do: what it remembers of the roles is no longer true once another one
+/// has worked on them, and a new process remembers nothing.
+async fn lead(
+    leader: Leader,
+    gate: Arc<Gate>,
+    settings: Settings,
+    stop: CancellationToken,
+    ready: impl FnOnce(),
+) -> Result<(), String> {
+    let begins = leader.begins();
+    let begun = async {
+        while let Some(left) = begins.checked_sub(gate.now()).filter(|left| !left.is_zero()) {
+            info!(
+                seconds = left.as_secs(),
+                "the leader before may have a request under way; waiting for its end"
+            );
+            tokio::time::sleep(left).await;
+        }
+    };
+    let release = CancellationToken::new();
+    // A task of its own: nothing that the work does may hold up a renewal.
+    let mut keeping = tokio::spawn(leader.keep(release.clone()));
+    let why = |end: Result<End, tokio::task::JoinError>| match end {
+        Ok(End::Lost(why)) => why,
+        Ok(End::Released) => "the lease was let go".to_owned(),
+        Err(error) => format!("the lease isn't kept any more: {error}"),
+    };
+    let drained = tokio::select! {
+        biased;
+        end = &mut keeping => {
+            gate.shut_for_good();
+            let why = format!("stopped leading: {}", why(end));
+            error!("{why}");
+            return Err(why);
+        }
+        drained = controller::start(settings, stop, ready, begun) => drained,
+    };
+    if drained {
+        release.cancel();
+        if let Err(error) = keeping.await {
+            warn!(%error, "the lease wasn't let go");
+        }
+    } else {
+        // A request may be under way: the next process waits until the Lease has expired.
+        gate.shut_for_good();
+        keeping.abort();
+    }
     Ok(())
+}
+
+fn working(health: &Arc<Health>) -> impl FnOnce() + use<> {
+    let health = Arc::clone(health);
+    move || health.enter(Phase::Working)
 }
 
 /// Who this cluster is. Tried until it is known: without it no role may be touched.

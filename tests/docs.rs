@@ -143,6 +143,7 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
     for document in [
         "README.md",
         "CHANGELOG.md",
+        "docs/availability.md",
         "docs/classes.md",
         "docs/concepts.md",
         "docs/conditions.md",

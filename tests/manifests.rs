@@ -197,3 +197,29 @@ fn the_operator_may_create_and_read_config_maps_of_its_own_namespace_and_no_othe
     let place = ("Role".into(), "mlservicerole-system".into());
     assert_eq!(granted, [(place, serde_json::json!(["create", "get"]))]);
 }
+
+/// Who holds the Lease works: the operator may write this one Lease and no other, and make it.
+#[test]
+fn the_operator_may_write_the_lease_that_it_is_told_of_by_default_and_no_other() {
+    let name = Cli::try_parse_from(["mlservicerole-operator", "run", "--cluster-name", "x"])
+        .map(|cli| format!("{cli:?}"))
+        .unwrap();
+    assert!(name.contains("leader_elect_resource_name: \"mlservicerole-operator\""));
+    let mut granted = Vec::new();
+    for (_, document) in documents("kubectl") {
+        for rule in document["rules"].as_array().into_iter().flatten() {
+            if rule["resources"].as_array().unwrap().contains(&"leases".into()) {
+                assert_eq!(document["metadata"]["namespace"], "mlservicerole-system");
+                granted.push((rule["verbs"].clone(), rule["resourceNames"].clone()));
+            }
+        }
+    }
+    let named = serde_json::json!(["mlservicerole-operator"]);
+    assert_eq!(
+        granted,
+        [
+            (serde_json::json!(["create"]), Value::Null),
+            (serde_json::json!(["get", "list", "watch", "update"]), named),
+        ]
+    );
+}

@@ -16,13 +16,17 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
+use tokio_util::sync::CancellationToken;
 
 use super::api::IamApi;
 use super::error::{AwsError, ErrorClass, classify, code};
+use super::gate::{GatedClient, default_client};
+use super::paced::{Caller, Pace, Paced, Urgency};
 use super::quotas::QuotaCache;
 use super::sdk::SdkIam;
 use super::sdk_error::from_sdk;
 use super::transport::{ConnectionFaultsOnly, Limits, WholeAnswers};
+use crate::gate::Gate;
 use crate::iam::arn::{AccountId, Partition, partition_of};
 use crate::iam::quota::AccountQuotas;
 
@@ -71,6 +75,8 @@ pub struct Session {
     /// From the caller's own ARN.
     pub partition: Partition,
     pub iam: Arc<dyn IamApi>,
+    /// How fast the account takes calls; other sessions of the account have the same.
+    pub pace: Arc<Pace>,
     /// What the account allows, once asked.
     pub quotas: QuotaCache,
 }
@@ -79,6 +85,15 @@ impl Session {
     /// What the account allows: read at the first use and then at most once an hour.
     pub async fn quotas(&self) -> AccountQuotas {
         self.quotas.get(&self.account, &*self.iam).await
+    }
+
+    /// IAM at the account's pace, on behalf of an object of this namespace.
+    pub fn iam_for(&self, namespace: &str, urgency: Urgency) -> Paced {
+        let caller = Caller {
+            namespace: namespace.to_owned(),
+            urgency,
+        };
+        Paced::new(Arc::clone(&self.iam), Arc::clone(&self.pace), caller)
     }
 }
 
@@ -100,11 +115,15 @@ pub enum SessionError {
 pub trait Accounts: Send + Sync {
     /// The session for an account. In the case of an error nothing but STS has been called.
     async fn session(&self, account: &AccountRef) -> Result<Arc<Session>, SessionError>;
+
+    /// The process stops: who waits for the turn of a call gets an error instead.
+    fn stop(&self) {}
 }
 
 type SessionResult = Result<Arc<Session>, SessionError>;
 type LookUp = Shared<BoxFuture<'static, SessionResult>>;
 type LookUps = Arc<Mutex<HashMap<AccountRef, LookUp>>>;
+type Paces = Arc<Mutex<HashMap<AccountId, Arc<Pace>>>>;
 
 /// [`Accounts`] over the AWS SDK.
 ///
@@ -115,6 +134,8 @@ type LookUps = Arc<Mutex<HashMap<AccountRef, LookUp>>>;
 pub struct SdkAccounts {
     config: SdkConfig,
     look_ups: LookUps,
+    paces: Paces,
+    stop: CancellationToken,
 }
 
 impl SdkAccounts {
@@ -125,12 +146,26 @@ impl SdkAccounts {
     /// Timeouts and the number of attempts are [`Limits::default`]; the SDK's settings for them
     /// (`AWS_MAX_ATTEMPTS`, `AWS_RETRY_MODE`) have no effect.
     pub async fn from_environment() -> Self {
+        Self::gated_from_environment(Arc::new(Gate::always_open()), &Limits::default()).await
+    }
+
+    /// The same with limits of the caller's, where every request passes a gate just before it is sent.
+    pub async fn gated_from_environment(gate: Arc<Gate>, limits: &Limits) -> Self {
         let region = RegionProviderChain::default_provider().or_else(DEFAULT_REGION);
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(region)
+            // Here and not later, so that the credentials providers have it too.
+            .http_client(GatedClient::new(default_client(), gate))
             .load()
             .await;
-        Self::from_config(&config, &Limits::default())
+        Self::from_config(&config, limits)
+    }
+
+    /// With a configuration of the caller's, whose client is put behind a gate.
+    pub fn gated(config: &SdkConfig, limits: &Limits, gate: Arc<Gate>) -> Self {
+        let inner = config.http_client().unwrap_or_else(default_client);
+        let client = GatedClient::new(inner, gate);
+        Self::from_config(&config.to_builder().http_client(client).build(), limits)
     }
 
     /// With a configuration of the caller's, whose timeouts and retries the limits replace.
@@ -143,6 +178,8 @@ impl SdkAccounts {
         SdkAccounts {
             config,
             look_ups: LookUps::default(),
+            paces: Paces::default(),
+            stop: CancellationToken::new(),
         }
     }
 
@@ -157,14 +194,14 @@ impl SdkAccounts {
     /// others may be waiting for it.
     fn start_look_up(&self, account: &AccountRef) -> LookUp {
         let config = self.config.clone();
-        let account = account.clone();
+        let (account, paces, stop) = (account.clone(), Arc::clone(&self.paces), self.stop.clone());
         let mut entry = Entry {
             look_ups: Arc::clone(&self.look_ups),
             account: account.clone(),
             keep: false,
         };
         let task = tokio::spawn(async move {
-            let result = look_up(&config, &account).await;
+            let result = look_up(&config, &account, &paces, &stop).await;
             entry.keep = result.is_ok();
             drop(entry);
             result
@@ -199,6 +236,10 @@ impl Accounts for SdkAccounts {
     async fn session(&self, account: &AccountRef) -> SessionResult {
         self.shared_look_up(account).await
     }
+
+    fn stop(&self) {
+        self.stop.cancel();
+    }
 }
 
 /// Takes a look-up off the list unless it found a session, also where it ends in a panic.
@@ -221,7 +262,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn look_up(config: &SdkConfig, account: &AccountRef) -> SessionResult {
+async fn look_up(
+    config: &SdkConfig,
+    account: &AccountRef,
+    paces: &Paces,
+    stop: &CancellationToken,
+) -> SessionResult {
     let config = match &account.assume_role {
         None => config.clone(),
         Some(role) => assume(config, role).await,
@@ -245,8 +291,14 @@ async fn look_up(config: &SdkConfig, account: &AccountRef) -> SessionResult {
             .interceptor(WholeAnswers)
             .build(),
     );
+    let pace = Arc::clone(
+        lock(paces)
+            .entry(found.clone())
+            .or_insert_with(|| Arc::new(Pace::new(stop.clone()))),
+    );
     Ok(Arc::new(Session {
         account: found,
+        pace,
         partition,
         iam: Arc::new(SdkIam::new(client)),
         quotas: QuotaCache::default(),

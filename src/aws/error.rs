@@ -61,6 +61,8 @@ pub mod code {
     pub const CREDENTIALS_UNAVAILABLE: &str = "CredentialsUnavailable";
     /// The request could not be built or sent for a reason of this process's configuration.
     pub const NOT_SENT: &str = "NotSent";
+    /// The request was held back, since this process may not act: see `crate::gate`.
+    pub const NOT_LEADING: &str = "NotLeading";
     /// IAM gave the id of a new role or user where its ARN belongs.
     pub const ARN_NOT_YET_KNOWN: &str = "ArnNotYetKnown";
 }
@@ -83,6 +85,11 @@ impl AwsError {
     /// A quota of the role or of the account is used up.
     pub fn is_limit_exceeded(&self) -> bool {
         matches!(self.code.as_str(), "LimitExceeded" | "LimitExceededException")
+    }
+
+    /// It wasn't AWS: this process may not act (any more), and what it knows no longer counts.
+    pub fn is_not_leading(&self) -> bool {
+        self.code == code::NOT_LEADING
     }
 
     /// The action is denied, which IAM also says of a role that doesn't exist, where a policy allows the action on a

@@ -6,6 +6,9 @@
 pub mod accounts;
 pub mod api;
 pub mod error;
+mod gate;
+pub mod paced;
+pub mod pacing;
 pub mod quotas;
 mod region;
 mod sdk;
@@ -15,5 +18,6 @@ pub mod transport;
 pub use accounts::{AccountRef, Accounts, AssumeRole, SdkAccounts, Session, SessionError};
 pub use api::IamApi;
 pub use error::{AwsError, ErrorClass};
+pub use paced::{Caller, Pace, Paced, Urgency};
 pub use quotas::QuotaCache;
 pub use region::own_region;

@@ -16,6 +16,7 @@ use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::error::display::DisplayErrorContext;
 
 use super::error::{AwsError, ErrorClass, classify, code};
+use crate::gate::Closed;
 
 /// What became of a call to the operation.
 ///
@@ -26,6 +27,10 @@ where
     E: ProvideErrorMetadata + Error + 'static,
 {
     tracing::debug!(operation, error = %DisplayErrorContext(error), "AWS call failed");
+    if let Some(closed) = chain(error).find_map(|cause| cause.downcast_ref::<Closed>()) {
+        // Ambiguous, as `classify` has it: an attempt before this one may have gone out.
+        return classify(operation, Some(code::NOT_LEADING), &closed.to_string(), None);
+    }
     match error {
         SdkError::ServiceError(answer) => classify(
             operation,

@@ -42,13 +42,22 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 5 s to connect, 30 s an attempt (IAM answers within one, CreateRole sometimes within a few),
-    /// 60 s in all, 1 s before the second attempt.
+    /// 10 s an attempt: IAM answers within one, CreateRole sometimes within a few, and an answer that comes too late
+    /// is found out by the next read. A longer one would need a longer Lease (see `crate::cluster::election`), so
+    /// that others would wait longer after a crash.
     fn default() -> Self {
+        Self::of_attempt(Duration::from_secs(10))
+    }
+}
+
+impl Limits {
+    /// Those that go with an attempt of this length: half of it to connect, twice as long in all, 1 s before the
+    /// second attempt.
+    pub fn of_attempt(attempt: Duration) -> Self {
         Limits {
-            connect: Duration::from_secs(5),
-            attempt: Duration::from_secs(30),
-            operation: Duration::from_secs(60),
+            connect: attempt / 2,
+            attempt,
+            operation: attempt * 2,
             first_pause: Duration::from_secs(1),
         }
     }

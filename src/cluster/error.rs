@@ -2,6 +2,8 @@
 
 use kube::Error;
 
+use crate::gate::Closed;
+
 /// What an error means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ClusterErrorClass {
@@ -42,6 +44,7 @@ impl From<Error> for ClusterError {
         };
         let message = match &error {
             Error::Api(status) => status.message.clone(),
+            Error::Service(cause) if cause.is::<Closed>() => cause.to_string(),
             other => format!("the Kubernetes API can't be reached: {other}"),
         };
         Self { class, message }

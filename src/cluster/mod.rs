@@ -2,17 +2,22 @@
 //! performs what a plan says and decides nothing; [`ClusterApi`] is all that the executor knows of it.
 
 mod api;
+mod client;
+pub mod election;
 mod error;
 mod events;
 mod former;
 mod guarded;
 mod identity;
 mod kubernetes;
+mod lease;
 
 pub use api::{ClusterApi, Kept, Removal};
+pub use client::{Clients, clients};
 pub use error::{ClusterError, ClusterErrorClass};
 pub use events::{Event, Events};
 pub use former::FormerStates;
 pub use guarded::{Guarded, Unreadable};
 pub use identity::{cluster_uid, own_issuer, own_namespace};
 pub use kubernetes::{Kubernetes, annotation_managers, service_account_state};
+pub use lease::{Elector, End, Leader, identity};

@@ -15,7 +15,7 @@ use super::record::Record;
 use crate::api::condition::reasons;
 use crate::api::role::{DeletionPolicy, Mode};
 use crate::api::{MlServiceRole, MlServiceRoleClass};
-use crate::aws::Session;
+use crate::aws::{Session, Urgency};
 use crate::cluster::ClusterApi;
 use crate::guard::{self, Refusal};
 use crate::iam::quota::AccountQuotas;
@@ -183,12 +183,13 @@ async fn leave(
             lets_go: i == last,
         };
         let arn = departure.role_arn.clone();
+        let namespace = object.namespace().unwrap_or_default();
         driven = drive(
             context,
             record,
             object,
             &arn,
-            Some(&*session.iam),
+            Some(&session.iam_for(&namespace, Urgency::Urgent)),
             started,
             |_, known, around, clock| plan_departure(&departure, known, around, clock),
         )

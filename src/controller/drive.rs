@@ -118,6 +118,10 @@ pub async fn drive(
             Next::Read(depth) => {
                 let Some(iam) = iam else { return drive };
                 if let Err(error) = observe::role(iam, arn.name(), depth, knowledge, &now).await {
+                    if error.is_not_leading() {
+                        drive.abandoned = true;
+                        return drive;
+                    }
                     warn!(role = %arn.name(), %error, "failed to read the role");
                     drive.outcome = Outcome::Failed(failure::of_aws(&error, arn.name(), ""));
                     return drive;
@@ -183,6 +187,10 @@ pub async fn drive(
                 drive.notices.extend(run.notices);
                 drive.done.extend(run.done);
                 drive.released |= run.released;
+                if run.failure.is_some() && context.is_stopping() {
+                    drive.abandoned = true;
+                    return drive;
+                }
                 if let Some(failure) = run.failure.or(run.outdated.clone()) {
                     drive.outdated = run.outdated.as_ref() == Some(&failure);
                     let knowledge = record.knowledge(arn.name());

@@ -16,7 +16,7 @@ use crate::api::class::OnViolation;
 use crate::api::condition::reasons;
 use crate::api::role::Mode;
 use crate::api::{CLASS_FINALIZER, MlServiceRole};
-use crate::aws::Session;
+use crate::aws::{Session, Urgency};
 use crate::guard::{self, ClassRules, Refusal, Request};
 use crate::iam::arn::Issuer;
 use crate::iam::quota::RoleUsage;
@@ -64,12 +64,18 @@ pub async fn maintain(
         (Some(Mode::Manage) | None, None) => plan,
         (Some(Mode::Manage) | None, Some(_)) => plan_cut_back,
     };
+    let known = record.synced.as_ref();
+    let urgency = match known.is_some_and(|synced| synced.generation == object.metadata.generation) {
+        true => Urgency::Routine,
+        false => Urgency::Urgent,
+    };
+    let iam = session.iam_for(&object.namespace().unwrap_or_default(), urgency);
     let mut driven = drive(
         context,
         record,
         &mut object,
         &arn,
-        Some(&*session.iam),
+        Some(&iam),
         started,
         |object, known, around, clock| planner(&intent, has_finalizer(object), known, around, clock),
     )

@@ -45,9 +45,17 @@ pub struct Settings {
     pub shutdown_grace: Duration,
 }
 
-/// Runs until `stop`, then lets steps under way finish, at most for the grace. `ready` is cancelled (fulfilled)
-/// once all caches are filled.
-pub async fn start(settings: Settings, stop: CancellationToken, ready: CancellationToken) {
+/// Runs until `stop`, then lets steps under way finish, at most for the grace; true if nothing is under way any more.
+/// `ready` is called once all caches are filled; nothing is changed before `begin`.
+///
+/// The caches are filled here and not before this process leads: a list that was read since then can't be older than
+/// what the leader before did, whereas a watch that had stood idle might have ended unnoticed, as after sleep.
+pub async fn start(
+    settings: Settings,
+    stop: CancellationToken,
+    ready: impl FnOnce(),
+    begin: impl Future<Output = ()>,
+) -> bool {
     let Settings { client, .. } = &settings;
     let (roles, role_writer) = reflector::store::<GuardedRole>();
     let (class_reader, class_writer) = reflector::store::<GuardedClass>();
@@ -120,6 +128,8 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
         async move {
             stop.cancelled().await;
             context.stop();
+            // After it, so that whoever is turned away knows why.
+            context.accounts.stop();
         }
     };
     let filled = async {
@@ -130,12 +140,15 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
             is_filled(namespace_reader)
         )
     };
+    let filled = async {
+        filled.await;
+        info!("caches are filled");
+        ready();
+    };
     tokio::select! {
-        _ = filled => {}
-        () = stop.cancelled() => return,
+        _ = async { tokio::join!(filled, begin) } => {}
+        () = stop.cancelled() => return true,
     }
-    info!("caches are filled");
-    ready.cancel();
     let role_controller = Controller::for_stream(stream::pending(), roles)
         .with_config(Config::default().concurrency(settings.concurrency))
         .reconcile_on(woken_roles)
@@ -155,12 +168,13 @@ pub async fn start(settings: Settings, stop: CancellationToken, ready: Cancellat
         tokio::time::sleep(settings.shutdown_grace).await;
         info!("the grace is over; what is under way is left to the next process");
     };
-    tokio::select! {
-        () = work => {}
-        () = bounded => {}
-        () = async { halted.await; std::future::pending::<()>().await } => {}
-    }
+    let drained = tokio::select! {
+        () = work => true,
+        () = bounded => false,
+        () = async { halted.await; std::future::pending::<()>().await } => false,
+    };
     watches.shutdown().await;
+    drained
 }
 
 async fn class_controller(

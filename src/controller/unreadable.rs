@@ -57,6 +57,9 @@ async fn write(
     let namespace = object.namespace().unwrap_or_default();
     let api: Api<GuardedRole> = Api::namespaced(context.client.clone(), &namespace);
     let live = api.get(&object.name_any()).await?;
+    if live.uid() != object.uid() {
+        return Ok(());
+    }
     let Err(unreadable) = &live.0 else {
         // It was corrected meanwhile, and the watch tells so.
         return Ok(());
@@ -85,7 +88,10 @@ async fn write(
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..Default::default()
     };
-    let status = json!({ "status": { "conditions": new, "observedGeneration": generation } });
+    // A version that came meanwhile, and may be readable, is not what this is about.
+    let metadata = json!({ "uid": live.uid(), "resourceVersion": live.resource_version() });
+    let status =
+        json!({ "metadata": metadata, "status": { "conditions": new, "observedGeneration": generation } });
     api.patch_status(&object.name_any(), &params, &Patch::Merge(status))
         .await?;
     Ok(())

@@ -8,6 +8,8 @@
 
 mod answers;
 mod errors;
+mod gate;
+mod pacing;
 mod quotas;
 mod requests;
 mod retries;

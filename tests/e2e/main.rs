@@ -24,6 +24,7 @@ mod faults;
 mod foreign;
 mod gitops;
 mod hostile;
+mod leader;
 mod life;
 mod narrowing;
 mod observe;
@@ -108,6 +109,7 @@ fn serial() -> Vec<Trial> {
         defaults::trials(),
         restart::trials(),
         replace::serial(),
+        leader::trials(),
         cluster_name::trials(),
     ]
     .into_iter()

@@ -189,6 +189,7 @@ impl FakeIam {
     pub fn session(&self) -> Arc<Session> {
         let state = self.lock();
         Arc::new(Session {
+            pace: Arc::default(),
             account: state.account.clone(),
             partition: state.partition.clone(),
             iam: Arc::new(self.clone()),

@@ -32,6 +32,23 @@ pub const CONSISTENCY_WINDOW: Duration = Duration::from_secs(2);
 /// How long a stop may take.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(4);
 
+/// The operator that most tests share is alone: after a crash it would wait for the end of its own Lease.
+const ALONE: [&str; 1] = ["--leader-elect=false"];
+/// How long a Lease is where several run.
+pub const LEASE_DURATION: Duration = Duration::from_secs(8);
+/// How long a request may take there.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
+const ELECTION: [&str; 8] = [
+    "--leader-elect-lease-duration",
+    "8",
+    "--leader-elect-renew-deadline",
+    "4",
+    "--leader-elect-retry-period",
+    "1",
+    "--request-timeout",
+    "3",
+];
+
 /// How to start the operator, as often as needed.
 pub struct Launcher {
     pub cluster_name: String,
@@ -68,16 +85,34 @@ impl Launcher {
     async fn spawn(&self, client: &kube::Client) -> Result<Operator, String> {
         let kubeconfig = self.directory.join("operator.kubeconfig");
         let own = own_kubeconfig(client).await?;
-        self.run(&kubeconfig, &own, self.address)
+        self.run(&kubeconfig, &own, self.address, &ALONE)
+    }
+
+    /// Starts one of several operators, without waiting.
+    pub async fn spawn_candidate(
+        &self,
+        client: &kube::Client,
+        address: SocketAddr,
+    ) -> Result<Operator, String> {
+        let kubeconfig = self.directory.join(format!("{}.kubeconfig", address.port()));
+        let own = own_kubeconfig(client).await?;
+        self.run(&kubeconfig, &own, address, &ELECTION)
     }
 
     /// Starts another operator against another API server, without waiting. It has no permissions there.
     pub fn spawn_against(&self, server: &str, address: SocketAddr) -> Result<Operator, String> {
         let kubeconfig = kubeconfig(&json!({ "server": server }), "nobody");
-        self.run(&self.directory.join("other.kubeconfig"), &kubeconfig, address)
+        let path = self.directory.join("other.kubeconfig");
+        self.run(&path, &kubeconfig, address, &ELECTION)
     }
 
-    fn run(&self, path: &Path, kubeconfig: &Value, address: SocketAddr) -> Result<Operator, String> {
+    fn run(
+        &self,
+        path: &Path,
+        kubeconfig: &Value,
+        address: SocketAddr,
+        election: &[&str],
+    ) -> Result<Operator, String> {
         std::fs::write(path, kubeconfig.to_string())
             .map_err(|e| format!("failed to write {}: {e}", path.display()))?;
         let log = self.open_log()?;
@@ -96,6 +131,7 @@ impl Launcher {
             .args(["--consistency-window", &seconds(CONSISTENCY_WINDOW)])
             .args(["--shutdown-grace", &seconds(SHUTDOWN_GRACE)])
             .args(["--max-backoff", "2"])
+            .args(election)
             .args(["--log", "info,mlservicerole_operator=debug"])
             .env("KUBECONFIG", path)
             .envs(self.aws_environment.iter().map(|(name, value)| (*name, value)))
@@ -151,6 +187,14 @@ impl Operator {
         match timeout(Duration::from_secs(30), self.child.wait()).await {
             Ok(status) => status.map_err(|e| e.to_string()),
             Err(_) => Err("the operator doesn't stop within 30 s of SIGTERM".into()),
+        }
+    }
+
+    /// Waits for its own end.
+    pub async fn end(mut self) -> Result<ExitStatus, String> {
+        match timeout(Duration::from_secs(30), self.child.wait()).await {
+            Ok(status) => status.map_err(|e| e.to_string()),
+            Err(_) => Err("the operator doesn't end by itself within 30 s".into()),
         }
     }
 
