@@ -46,9 +46,10 @@ pub struct RunArgs {
     /// Where to serve /livez and /readyz.
     #[arg(long, env = "MLSERVICEROLE_HTTP_ADDR", default_value = "0.0.0.0:8080")]
     pub http_addr: SocketAddr,
-    /// How often each role is read to find drift, in seconds (spread by up to a tenth).
-    #[arg(long, env = "MLSERVICEROLE_DRIFT_INTERVAL", default_value = "600", value_parser = seconds)]
-    pub drift_interval: Duration,
+    /// How often drift is looked for, in seconds: by two lists of each account, or by reading each role where these
+    /// lists can't be had or cost more.
+    #[arg(long, env = "MLSERVICEROLE_SWEEP_INTERVAL", default_value = "300", value_parser = seconds)]
+    pub sweep_interval: Duration,
     /// How long IAM may contradict itself after a write, in seconds: a role that seems to be somebody else's,
     /// or gone right after a write, is believed only when two reads this far apart agree.
     #[arg(long, env = "MLSERVICEROLE_CONSISTENCY_WINDOW", default_value = "30", value_parser = seconds)]

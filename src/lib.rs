@@ -7,6 +7,7 @@ pub mod aws;
 pub mod cli;
 pub mod cluster;
 pub mod controller;
+pub mod fair_queue;
 pub mod gate;
 pub mod guard;
 pub mod iam;

@@ -107,10 +107,10 @@ async fn control(
         },
         issuer,
         instance: pod.clone(),
-        drift_interval: args.drift_interval,
+        sweep_interval: args.sweep_interval,
         consistency_window: args.consistency_window,
         max_backoff: args.max_backoff,
-        concurrency: args.concurrency.get().try_into().unwrap_or(u16::MAX),
+        concurrency: args.concurrency.get(),
         shutdown_grace: args.shutdown_grace,
     };
     if !args.leader_election.leader_elect {

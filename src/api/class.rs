@@ -348,6 +348,13 @@ pub struct MlServiceRoleClassStatus {
     /// silently: a cluster whose issuer changes keeps trusting this one until the class names the issuers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_issuer: Option<String>,
+    /// How the roles of this class's account are looked at to find drift.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<SweepStatus>,
+    /// Roles under this class's path that carry this cluster's tags and belong to no MlServiceRole any more. They are
+    /// left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orphans: Option<OrphanedRoles>,
     /// The issuers in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
@@ -371,4 +378,29 @@ pub struct BoundaryChange {
     pub from: Vec<String>,
     /// How many roles don't carry it yet.
     pub pending_roles: i32,
+}
+
+/// How drift is looked for.
+#[derive(JsonSchema, Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SweepStatus {
+    /// `AccountLists`: by two lists of the whole account. `EachRole`: each role is read for itself.
+    #[serde(default)]
+    pub method: String,
+    /// Why it is `EachRole`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Roles that belong to no object.
+#[derive(JsonSchema, Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrphanedRoles {
+    /// How many there are.
+    #[serde(default)]
+    pub count: i64,
+    /// Names of the first ten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub names: Vec<String>,
 }

@@ -11,7 +11,25 @@ use super::error::AwsError;
 use crate::iam::arn::{OidcProviderArn, PolicyArn};
 use crate::iam::name::RoleName;
 use crate::iam::quota::AccountQuotas;
-use crate::iam::role::{NewRole, RoleContent, RoleHeader};
+use crate::iam::role::{NewRole, RoleContent, RoleDetails, RoleHeader, RoleSettings};
+
+/// A part of a list. IAM may answer fewer items than it was asked for, also none, with more to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<Listed<T>>,
+    /// Where the next one begins; none after the last.
+    pub next: Option<String>,
+}
+
+/// An item of a list of roles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// The role's name.
+    pub name: RoleName,
+    /// What is told of it; none where that can't be understood, which is no reason to lose the rest of the list.
+    pub role: Option<T>,
+}
 
 /// IAM in one account.
 ///
@@ -89,4 +107,18 @@ pub trait IamApi: Send + Sync + Debug {
 
     /// GetAccountSummary: the account's own quotas.
     async fn account_quotas(&self) -> Result<AccountQuotas, AwsError>;
+
+    /// GetAccountSummary: how many roles the account has, where it says so.
+    async fn account_role_count(&self) -> Result<Option<usize>, AwsError>;
+
+    /// One page of GetAccountAuthorizationDetails for roles: every role of the account, since it takes no path. `marker`
+    /// is the former page's [`Page::next`].
+    async fn role_details_page(&self, marker: Option<&str>) -> Result<Page<RoleDetails>, AwsError>;
+
+    /// One page of ListRoles: the roles whose path begins with `path_prefix`, which begins with `/`.
+    async fn role_settings_page(
+        &self,
+        path_prefix: &str,
+        marker: Option<&str>,
+    ) -> Result<Page<RoleSettings>, AwsError>;
 }

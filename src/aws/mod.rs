@@ -16,8 +16,8 @@ mod sdk_error;
 pub mod transport;
 
 pub use accounts::{AccountRef, Accounts, AssumeRole, SdkAccounts, Session, SessionError};
-pub use api::IamApi;
+pub use api::{IamApi, Listed, Page};
 pub use error::{AwsError, ErrorClass};
-pub use paced::{Caller, Pace, Paced, Urgency};
+pub use paced::{Caller, Pace, Paced};
 pub use quotas::QuotaCache;
 pub use region::own_region;

@@ -12,16 +12,14 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::api::IamApi;
+use super::api::{IamApi, Page};
 use super::error::{AwsError, ErrorClass, classify, code};
 use super::pacing::{Answer, Pacer, Ticket};
+use crate::fair_queue::{Queue, Urgency};
 use crate::iam::arn::{OidcProviderArn, PolicyArn};
 use crate::iam::name::RoleName;
 use crate::iam::quota::AccountQuotas;
-use crate::iam::role::{NewRole, RoleContent, RoleHeader};
-use line::Line;
-
-mod line;
+use crate::iam::role::{NewRole, RoleContent, RoleDetails, RoleHeader, RoleSettings};
 
 /// How often a call is made again that was throttled each time. AWS has not carried it out, so that is safe. Where
 /// three of ten calls are throttled at random, one in a million calls fails after all.
@@ -29,15 +27,6 @@ pub const REPETITIONS: u32 = 11;
 /// Before the first repetition; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Who goes first.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Urgency {
-    /// Somebody waits for it: a new or changed object, or one that is being deleted.
-    Urgent,
-    /// A look at something that is believed to be as it should.
-    Routine,
-}
 
 /// On whose behalf a call is made.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -109,7 +98,7 @@ struct Lane {
 #[derive(Default)]
 struct LaneState {
     pacer: Pacer,
-    line: Line<oneshot::Sender<Ticket>>,
+    line: Queue<oneshot::Sender<Ticket>>,
     /// Whether a task lets those who wait go, one by one.
     served: bool,
 }
@@ -131,7 +120,7 @@ impl Lane {
                 return Some(state.pacer.go(now));
             }
             let (sender, turn) = oneshot::channel();
-            state.line.push(caller.urgency, &caller.namespace, sender);
+            state.line.push(&caller.namespace, caller.urgency, sender);
             if !state.served {
                 state.served = true;
                 tokio::spawn(serve(Arc::clone(self)));
@@ -150,7 +139,7 @@ impl Lane {
         let mut state = lock(&self.state);
         loop {
             if state.line.is_empty() || self.stop.is_cancelled() {
-                state.line = Line::default();
+                state.line = Queue::default();
                 state.served = false;
                 return None;
             }
@@ -343,5 +332,26 @@ impl IamApi for Paced {
 
     async fn account_quotas(&self) -> Result<AccountQuotas, AwsError> {
         self.call("GetAccountSummary", || self.iam.account_quotas()).await
+    }
+
+    async fn account_role_count(&self) -> Result<Option<usize>, AwsError> {
+        self.call("GetAccountSummary", || self.iam.account_role_count())
+            .await
+    }
+
+    async fn role_details_page(&self, marker: Option<&str>) -> Result<Page<RoleDetails>, AwsError> {
+        self.call("GetAccountAuthorizationDetails", || {
+            self.iam.role_details_page(marker)
+        })
+        .await
+    }
+
+    async fn role_settings_page(
+        &self,
+        path_prefix: &str,
+        marker: Option<&str>,
+    ) -> Result<Page<RoleSettings>, AwsError> {
+        self.call("ListRoles", || self.iam.role_settings_page(path_prefix, marker))
+            .await
     }
 }

@@ -9,16 +9,17 @@ use std::fmt;
 use aws_sdk_iam::Client;
 use aws_sdk_iam::types::Tag;
 
-use super::api::IamApi;
+use super::api::{IamApi, Page};
 use super::error::{AwsError, code};
 use super::sdk_error::from_sdk;
 use crate::iam::arn::{OidcProviderArn, PolicyArn};
 use crate::iam::document::decode;
 use crate::iam::name::RoleName;
 use crate::iam::quota::AccountQuotas;
-use crate::iam::role::{NewRole, RoleContent, RoleHeader};
+use crate::iam::role::{NewRole, RoleContent, RoleDetails, RoleHeader, RoleSettings};
 
 mod convert;
+mod lists;
 
 use convert::{header, parse_attached, partial, to_seconds, to_tags};
 
@@ -366,6 +367,22 @@ impl IamApi for SdkIam {
         Ok(AccountQuotas::from_summary(|key| {
             summary.get(&key.into()).copied()
         }))
+    }
+
+    async fn account_role_count(&self) -> Result<Option<usize>, AwsError> {
+        self.role_count().await
+    }
+
+    async fn role_details_page(&self, marker: Option<&str>) -> Result<Page<RoleDetails>, AwsError> {
+        self.details_page(marker).await
+    }
+
+    async fn role_settings_page(
+        &self,
+        path_prefix: &str,
+        marker: Option<&str>,
+    ) -> Result<Page<RoleSettings>, AwsError> {
+        self.settings_page(path_prefix, marker).await
     }
 }
 

@@ -105,7 +105,7 @@ impl Elector {
                         identity: self.candidate.identity().to_owned(),
                         terms: self.candidate.terms(),
                         gate: self.gate,
-                        lease,
+                        lease: *lease,
                         tenure,
                     };
                 }
@@ -148,7 +148,7 @@ impl Elector {
         match answer {
             Ok(Ok(lease)) => {
                 let tenure = Tenure::begin(terms, after, sent, self.gate.now());
-                Ok(Look::Taken(lease, tenure))
+                Ok(Look::Taken(Box::new(lease), tenure))
             }
             // Somebody else was faster.
             Ok(Err(Error::Api(status))) if status.code == 409 => Ok(Look::Wait(terms.retry_period)),
@@ -159,7 +159,7 @@ impl Elector {
 }
 
 enum Look {
-    Taken(Lease, Tenure),
+    Taken(Box<Lease>, Tenure),
     Wait(Duration),
 }
 

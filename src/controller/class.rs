@@ -22,8 +22,9 @@ use crate::api::{
     CLASS_FINALIZER, DEFAULT_CLASS_ANNOTATION, FIELD_MANAGER, MlServiceRoleClass, MlServiceRoleClassStatus,
     ROLE_FINALIZER,
 };
-use crate::aws::{ErrorClass, Session};
+use crate::aws::{ErrorClass, IamApi, Session};
 use crate::cluster::{ClusterError, Event};
+use crate::fair_queue::Urgency;
 use crate::guard::{self, ClassRules, Refusal};
 use crate::iam::arn::{Issuer, OidcProviderArn};
 use crate::plan::{KnownBoundary, Tenure, boundary_change, class_conditions, default_class_remark, kept};
@@ -178,6 +179,9 @@ async fn examine(class: &MlServiceRoleClass, context: &Context) -> (MlServiceRol
             }
         }
     };
+    if let Some(findings) = context.sweeps.told(&class.name_any()) {
+        findings.tell(&mut status);
+    }
     if let (Ok(rules), Ok(())) = (&understood, &accepted) {
         let roles = boundaries(&rules.name, context);
         let before = status.boundary_change.take();
@@ -223,13 +227,14 @@ async fn reach(
         .map_err(|error| failure::of_session_for_class(&error))?;
     status.account_id = Some(session.account.to_string());
     status.partition = Some(session.partition.to_string());
+    let iam = session.iam_for("", Urgency::Urgent);
     for issuer in issuers {
-        trusts(&session, issuer, &rules.audience).await?;
+        trusts(&session, &iam, issuer, &rules.audience).await?;
     }
     let Some(boundary) = &rules.permissions_boundary else {
         return Ok(());
     };
-    match session.iam.policy_exists(boundary).await {
+    match iam.policy_exists(boundary).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(Refusal::new(
             reasons::BOUNDARY_MISSING,
@@ -242,9 +247,9 @@ async fn reach(
     }
 }
 
-async fn trusts(session: &Session, issuer: &Issuer, audience: &str) -> Result<(), Refusal> {
+async fn trusts(session: &Session, iam: &dyn IamApi, issuer: &Issuer, audience: &str) -> Result<(), Refusal> {
     let provider = OidcProviderArn::new(&session.partition, &session.account, issuer);
-    match session.iam.open_id_connect_provider_audiences(&provider).await {
+    match iam.open_id_connect_provider_audiences(&provider).await {
         Ok(audiences) if audiences.contains(audience) => Ok(()),
         Ok(_) => Err(Refusal::new(
             reasons::ISSUER_NOT_TRUSTED,

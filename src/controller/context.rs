@@ -11,7 +11,10 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 
+use super::index::Index;
 use super::record::Record;
+use super::sweep::Sweeps;
+use super::turns::Turns;
 use crate::api::{MlServiceRole, MlServiceRoleClass};
 use crate::aws::Accounts;
 use crate::cluster::{Events, Guarded, Kubernetes};
@@ -39,8 +42,8 @@ pub struct Caches {
 /// How the controller behaves in time.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// After how long a role is read again.
-    pub drift_interval: Duration,
+    /// How often drift is looked for.
+    pub sweep_interval: Duration,
     /// How long IAM may contradict itself.
     pub consistency_window: Duration,
     /// Longest wait between attempts.
@@ -65,6 +68,12 @@ pub struct Context {
     pub issuer: Issuer,
     /// Timing.
     pub timing: Timing,
+    /// Who has to do with whom.
+    pub index: Arc<Index>,
+    /// What the last sweeps found.
+    pub sweeps: Sweeps,
+    /// Who is worked on next.
+    pub turns: Turns,
     /// Wakes classes up.
     pub wake_class: UnboundedSender<ObjectRef<GuardedClass>>,
     /// Wakes roles up.
@@ -75,8 +84,13 @@ pub struct Context {
     released: Mutex<HashMap<String, Duration>>,
     boundaries: Mutex<HashMap<String, KnownBoundary>>,
     in_use: Mutex<HashMap<String, usize>>,
+    hurried: Mutex<HashSet<String>>,
 }
 
+/// What no sweep has shown for so many intervals is old.
+const SWEEPS_UNTIL_OLD: u32 = 3;
+/// However short the interval is, nothing younger than this is old: a sweep takes its time, and may be late.
+const OLD: Duration = Duration::from_secs(120);
 /// How long an object that was let go may still be in the cache.
 const CACHE_LAG: Duration = Duration::from_secs(60);
 
@@ -92,6 +106,7 @@ impl Context {
         cluster: ClusterIdentity,
         issuer: Issuer,
         timing: Timing,
+        concurrency: usize,
         wake_class: UnboundedSender<ObjectRef<GuardedClass>>,
         wake_role: UnboundedSender<ObjectRef<GuardedRole>>,
     ) -> Self {
@@ -104,6 +119,9 @@ impl Context {
             cluster,
             issuer,
             timing,
+            index: Arc::default(),
+            sweeps: Sweeps::default(),
+            turns: Turns::new(concurrency),
             wake_class,
             wake_role,
             started: Instant::now(),
@@ -112,6 +130,7 @@ impl Context {
             released: Mutex::default(),
             boundaries: Mutex::default(),
             in_use: Mutex::default(),
+            hurried: Mutex::default(),
         }
     }
 
@@ -126,7 +145,8 @@ impl Context {
             started,
             now: self.now(),
             consistency_window: self.timing.consistency_window,
-            drift_interval: self.timing.drift_interval,
+            // The sweeps see to it that this is never reached; where they don't, the next reconcile reads.
+            drift_interval: (self.timing.sweep_interval * SWEEPS_UNTIL_OLD).max(OLD),
         }
     }
 
@@ -150,6 +170,12 @@ impl Context {
         boundaries.get(uid).cloned().unwrap_or(KnownBoundary::Unknown)
     }
 
+    /// The memory of an object, if there is any.
+    pub fn known_record(&self, uid: &str) -> Option<Arc<tokio::sync::Mutex<Record>>> {
+        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.get(uid).cloned()
+    }
+
     /// Forgets an object that was let go, and remembers that it was: the cache may still show it for a moment.
     pub fn release(&self, uid: &str) {
         self.forget(uid);
@@ -167,8 +193,25 @@ impl Context {
             .contains_key(uid)
     }
 
+    /// Lets the next reconcile of an object go before looks at others.
+    pub fn hurry(&self, uid: &str) {
+        self.hurried
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(uid.to_owned());
+    }
+
+    /// Whether an object is in a hurry; from now on it no longer is.
+    pub fn was_hurried(&self, uid: &str) -> bool {
+        self.hurried
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid)
+    }
+
     /// Forgets an object.
     pub fn forget(&self, uid: &str) {
+        self.was_hurried(uid);
         self.records
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -15,8 +15,9 @@ use super::record::Record;
 use crate::api::condition::reasons;
 use crate::api::role::{DeletionPolicy, Mode};
 use crate::api::{MlServiceRole, MlServiceRoleClass};
-use crate::aws::{Session, Urgency};
+use crate::aws::Session;
 use crate::cluster::ClusterApi;
+use crate::fair_queue::Urgency;
 use crate::guard::{self, Refusal};
 use crate::iam::quota::AccountQuotas;
 use crate::plan::{

@@ -7,6 +7,7 @@ mod depart;
 mod drive;
 pub mod execute;
 pub(crate) mod failure;
+mod index;
 mod maintain;
 pub(crate) mod marks;
 pub(crate) mod observe;
@@ -15,6 +16,8 @@ mod reconcile;
 pub mod record;
 mod report;
 mod start;
+pub mod sweep;
+mod turns;
 mod unreadable;
 mod watch;
 

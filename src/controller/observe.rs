@@ -8,7 +8,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use tracing::warn;
 
-use super::context::{Context, GuardedClass};
+use super::context::{Context, GuardedClass, GuardedRole};
 use super::record::{Record, ServiceAccountVersions};
 use crate::api::role::Mode;
 use crate::api::{
@@ -17,9 +17,9 @@ use crate::api::{
 use crate::aws::{AwsError, IamApi};
 use crate::cluster::{ClusterError, annotation_managers, service_account_state};
 use crate::iam::name::RoleName;
-use crate::plan::{Depth, NamespaceState, Rival, RoleKnowledge, ServiceAccountState};
+use crate::plan::{BoundBy, Depth, NamespaceState, Rival, RoleKnowledge, ServiceAccountState};
 
-/// The namespace's ServiceAccounts and other MlServiceRoles.
+/// The ServiceAccounts and other MlServiceRoles of the namespace that concern an object.
 pub struct Neighbourhood {
     /// ServiceAccounts that are wanted or carry a marker.
     pub service_accounts: Vec<ServiceAccountState>,
@@ -107,25 +107,7 @@ pub async fn neighbourhood(
             account.holders.extend(known);
         }
     }
-    let rivals = context
-        .caches
-        .roles
-        .state()
-        .iter()
-        .filter_map(|role| role.0.as_ref().ok())
-        .filter(|role| role.namespace().as_deref() == Some(namespace.as_str()) && role.uid() != object.uid())
-        .map(|role| Rival {
-            name: role.name_any(),
-            uid: role.uid().unwrap_or_default(),
-            created: created(role),
-            deleting: role.metadata.deletion_timestamp.is_some(),
-            // One that observes binds nothing, and must not keep another from it; what it has bound it keeps.
-            service_accounts: match role.spec.mode {
-                Some(Mode::Observe) => vec![],
-                Some(Mode::Manage) | None => service_account_names(role),
-            },
-        })
-        .collect();
+    let rivals = rivals(context, object, &namespace, &wanted, &service_accounts);
     Neighbourhood {
         service_accounts,
         rivals,
@@ -135,7 +117,60 @@ pub async fn neighbourhood(
     }
 }
 
-/// The ServiceAccounts of an object: the wanted ones, and those that carry a marker and are no longer wanted.
+/// The other MlServiceRoles that ask for the same ServiceAccounts, or by whom one of these says it is bound. The others of
+/// the namespace have nothing to do with the object.
+fn rivals(
+    context: &Context,
+    object: &MlServiceRole,
+    namespace: &str,
+    wanted: &[String],
+    service_accounts: &[ServiceAccountState],
+) -> Vec<Rival> {
+    let roles = &context.caches.roles;
+    let asking = wanted
+        .iter()
+        .flat_map(|name| context.index.asking_for(namespace, name));
+    let mut names: BTreeSet<String> = asking.collect();
+    let marks = service_accounts
+        .iter()
+        .filter_map(|account| account.annotations.get(BOUND_BY_ANNOTATION))
+        .filter_map(|mark| BoundBy::parse(mark))
+        .filter(|by| Some(&by.uid) != object.metadata.uid.as_ref());
+    for by in marks {
+        let named = roles.get(&ObjectRef::new(&by.name).within(namespace));
+        let is_of_that_uid = |role: &GuardedRole| {
+            role.meta().uid.as_ref() == Some(&by.uid) && role.meta().namespace.as_deref() == Some(namespace)
+        };
+        if !named.is_some_and(|role| is_of_that_uid(&role)) {
+            // The mark is of an object that is gone, or was written by hand: rare enough for a look at everybody.
+            names.extend(roles.find(is_of_that_uid).map(|role| role.name_any()));
+        }
+        names.insert(by.name);
+    }
+    let of_name = |name: &String| roles.get(&ObjectRef::new(name).within(namespace));
+    names
+        .iter()
+        .filter_map(of_name)
+        .filter(|role| role.meta().uid != object.metadata.uid)
+        .filter_map(|role| role.0.as_ref().ok().map(rival))
+        .collect()
+}
+
+fn rival(role: &MlServiceRole) -> Rival {
+    Rival {
+        name: role.name_any(),
+        uid: role.uid().unwrap_or_default(),
+        created: created(role),
+        deleting: role.metadata.deletion_timestamp.is_some(),
+        // One that observes binds nothing, and must not keep another from it; what it has bound it keeps.
+        service_accounts: match role.spec.mode {
+            Some(Mode::Observe) => vec![],
+            Some(Mode::Manage) | None => service_account_names(role),
+        },
+    }
+}
+
+/// The ServiceAccounts of an object: the wanted ones, and those that carry a marker that may be its own.
 fn service_accounts(
     context: &Context,
     record: &mut Record,
@@ -154,17 +189,16 @@ fn service_accounts(
             .map(|sa| service_account_state(&sa));
         service_accounts.extend(record.newest_service_account(name, cached, now));
     }
-    for account in context.caches.service_accounts.state() {
-        let name = account.name_any();
-        let elsewhere = account.namespace().as_deref() != Some(namespace.as_str());
-        if elsewhere || wanted.contains(&name) || !account.annotations().contains_key(BOUND_BY_ANNOTATION) {
+    for name in context.index.marked_for(&namespace, &object.name_any()) {
+        let key = ObjectRef::new(&name).within(&namespace);
+        let Some(account) = context.caches.service_accounts.get(&key) else {
+            continue;
+        };
+        if wanted.contains(&name) || !account.annotations().contains_key(BOUND_BY_ANNOTATION) {
             continue;
         }
-        service_accounts.extend(record.newest_service_account(
-            &name,
-            Some(service_account_state(&account)),
-            now,
-        ));
+        let state = Some(service_account_state(&account));
+        service_accounts.extend(record.newest_service_account(&name, state, now));
     }
     service_accounts
 }

@@ -4,19 +4,21 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
 use tracing::{Instrument, debug, info_span, warn};
 
 use super::context::{Context, GuardedRole};
 use super::drive::Conclusion;
 use super::failure::{self, SLOW_RETRY};
+use super::marks::{has_finalizer, placement};
 use super::observe;
 use super::record::{Pause, Record};
 use super::report::{self, Facts};
 use super::{depart, maintain, unreadable, watch};
 use crate::api::{MlServiceRole, ROLE_FINALIZER};
+use crate::fair_queue::Urgency;
 use crate::plan::{Failure, Outcome};
 
 /// Writes that came too late are tried again so often before anybody hears of it.
@@ -25,7 +27,43 @@ const QUIET_RETRIES: u32 = 4;
 const RETRY_OUTDATED: Duration = Duration::from_millis(200);
 
 /// The entry point for the controller's queue. Never fails: every error becomes a condition and a later attempt.
+///
+/// Many wait for their turn at the same time, so that what waits holds little: the rest is made when its turn has come.
 pub async fn reconcile(object: Arc<GuardedRole>, context: Arc<Context>) -> Result<Action, Infallible> {
+    let namespace = object.namespace().unwrap_or_default();
+    let hurried = context.was_hurried(object.meta().uid.as_deref().unwrap_or_default());
+    let urgency = if hurried {
+        Urgency::Urgent
+    } else {
+        urgency(&object)
+    };
+    let _turn = context.turns.take(&namespace, urgency).await;
+    // While it waited, it may have changed.
+    let key = ObjectRef::from_obj(&*object);
+    drop(object);
+    match context.caches.roles.get(&key) {
+        Some(newest) => Box::pin(in_turn(newest, Arc::clone(&context))).await,
+        // One that went while it waited had no finalizer of ours, or was let go.
+        None => Ok(Action::await_change()),
+    }
+}
+
+/// What somebody waits for goes before a look at what was in order. The status can be forged; more than a place in the
+/// queue can't be got by that.
+fn urgency(object: &GuardedRole) -> Urgency {
+    let seen = |object: &MlServiceRole| {
+        let status = object.status.as_ref();
+        status.and_then(|status| status.observed_generation) == object.metadata.generation
+    };
+    let settled = object.meta().deletion_timestamp.is_none() && object.0.as_ref().is_ok_and(seen);
+    if settled {
+        Urgency::Routine
+    } else {
+        Urgency::Urgent
+    }
+}
+
+async fn in_turn(object: Arc<GuardedRole>, context: Arc<Context>) -> Result<Action, Infallible> {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let cached = match &object.0 {
         Ok(cached) => cached,
@@ -45,6 +83,12 @@ async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
     }
     let record = context.record(&uid);
     let mut record = record.lock().await;
+    let action = with(&mut record, cached, &uid, context).await;
+    record.rest();
+    action
+}
+
+async fn with(record: &mut Record, cached: &MlServiceRole, uid: &str, context: &Arc<Context>) -> Action {
     let object = record.newest_object(cached);
     let started = context.now();
     let deleting = object.metadata.deletion_timestamp.is_some();
@@ -54,30 +98,50 @@ async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
             .iter()
             .any(|finalizer| finalizer == ROLE_FINALIZER)
     {
-        context.forget(&uid);
+        context.forget(uid);
+        return Action::await_change();
+    }
+    record.awaits_sweep = !deleting && awaits_sweep(context, record, &object);
+    if record.awaits_sweep {
+        debug!("the first sweep shows the role; it is waited for");
         return Action::await_change();
     }
     let key = attempt_key(context, &object);
     if let Some(pause) = record.pause.clone() {
-        let versions = || observe::service_account_versions(context, &mut record, &object, started);
+        let versions = || observe::service_account_versions(context, record, &object, started);
         if pause.holds(&key, started, versions) {
             return Action::requeue(pause.until - started);
         }
     }
     let conclusion = if deleting {
-        depart::depart(context, &mut record, object, started).await
+        depart::depart(context, record, object, started).await
     } else {
-        maintain::maintain(context, &mut record, object, started).await
+        maintain::maintain(context, record, object, started).await
     };
     if conclusion.drive.released {
         // The status goes with the object; Events stay.
         report::announce(context, &conclusion.object, &conclusion.drive.notices).await;
-        context.release(&uid);
+        context.release(uid);
         wake_class(context, conclusion.class.as_deref());
-        watch::wake_rivals(&context.caches.roles, &context.wake_role, &conclusion.object);
+        let roles = &context.caches.roles;
+        watch::wake_rivals(roles, &context.index, &context.wake_role, &conclusion.object);
         return Action::await_change();
     }
-    conclude(context, &mut record, conclusion, key).await
+    conclude(context, record, conclusion, key).await
+}
+
+/// After a start nothing is known of any role, and a sweep tells of all at once what would cost some calls for each. It
+/// wakes the object. Whoever waits for something is served at once.
+fn awaits_sweep(context: &Context, record: &Record, object: &MlServiceRole) -> bool {
+    let status = object.status.as_ref();
+    let is_settled = status.and_then(|status| status.observed_generation) == object.metadata.generation;
+    if !is_settled || !has_finalizer(object) {
+        return false;
+    }
+    let placed = placement(object).ok().flatten();
+    placed.is_some_and(|placed| {
+        context.sweeps.awaits(placed.role_arn.account()) && record.knows_nothing_of(placed.role_arn.name())
+    })
 }
 
 async fn conclude(
@@ -96,6 +160,8 @@ async fn conclude(
     if let (Some(uid), Some(placement)) = (object.uid(), &facts.placement) {
         context.note_boundary(&uid, record.boundary(placement.role_arn.name()));
     }
+    let target = facts.placement.as_ref();
+    record.target = target.map(|placed| (placed.class.clone(), placed.role_arn.clone()));
     if drive.abandoned {
         return Action::await_change();
     }
@@ -136,14 +202,15 @@ async fn conclude(
         updates: facts.updates,
         deleting,
     };
-    let next = wait.unwrap_or_else(|| match &report.outcome {
-        Outcome::Refused(_) => SLOW_RETRY,
-        _ => drive
-            .again_at
-            .unwrap_or(now + jittered(context.timing.drift_interval, &object))
-            .saturating_sub(now)
-            .max(Duration::from_millis(50)),
-    });
+    let at = |at: Duration| at.saturating_sub(now).max(Duration::from_millis(50));
+    let next = match (wait, &report.outcome, drive.again_at) {
+        (Some(wait), ..) => Some(wait),
+        (None, Outcome::Refused(_), _) => Some(SLOW_RETRY),
+        (None, _, Some(again)) => Some(at(again)),
+        // The sweeps wake it when there is something to do.
+        (None, Outcome::Synced | Outcome::Observed(_), None) if record.target.is_some() => None,
+        (None, ..) => Some(jittered(context.timing.sweep_interval, &object)),
+    };
     let published = report::publish(
         context,
         record,
@@ -165,7 +232,7 @@ async fn conclude(
             if succeeded {
                 record.reset_backoff();
             }
-            return Action::requeue(next);
+            return next.map_or_else(Action::await_change, Action::requeue);
         }
         Err(error) if error.is_gone() => return Action::await_change(),
         Err(error) => error,

@@ -8,6 +8,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use kube::ResourceExt;
 
 use crate::api::MlServiceRole;
+use crate::iam::arn::RoleArn;
 use crate::iam::name::RoleName;
 use crate::plan::{KnownBoundary, Placement, RoleKnowledge, RoleState, ServiceAccountState};
 
@@ -27,8 +28,9 @@ const DRIFT_NOTICE_INTERVAL: Duration = Duration::from_secs(600);
 /// Memory of one object.
 #[derive(Default)]
 pub struct Record {
-    roles: HashMap<RoleName, RoleKnowledge>,
-    object: Option<Written<MlServiceRole>>,
+    /// Hardly ever more than one, so that a list takes less room than a map.
+    roles: Vec<(RoleName, Known)>,
+    object: Option<Box<Written<MlServiceRole>>>,
     service_accounts: HashMap<String, Written<Option<ServiceAccountState>>>,
     cached_versions: HashMap<String, Option<String>>,
     rebinds: HashMap<String, Vec<Duration>>,
@@ -41,6 +43,10 @@ pub struct Record {
     /// Where the role was placed, where spec and class agreed. The annotation can be changed by whoever may write
     /// the object; this can't.
     pub placed: Option<Placement>,
+    /// Class and ARN of the role that the object came to, also where it only observes it.
+    pub target: Option<(String, RoleArn)>,
+    /// Whether the object waits for the first sweep.
+    pub awaits_sweep: bool,
     /// What was last in sync, to tell drift from a change of spec or class.
     pub synced: Option<Synced>,
     /// Uid of the object's namespace, once the API server was asked: the cache may still show a former one.
@@ -85,6 +91,50 @@ impl Pause {
     }
 }
 
+/// What is known of a role. While nobody asks, the role itself is kept as text: as maps of a few entries each, thousands of
+/// roles would take three times the room.
+#[derive(Default)]
+struct Known {
+    /// Without its state while that is packed.
+    live: RoleKnowledge,
+    packed: Option<Box<[u8]>>,
+}
+
+impl Known {
+    fn pack(&mut self) {
+        let RoleState::Present { header, content } = &self.live.state else {
+            return;
+        };
+        // What can't be put away stays as it is.
+        if let Ok(packed) = serde_json::to_vec(&(header, content)) {
+            self.packed = Some(packed.into_boxed_slice());
+            self.live.state = RoleState::Unknown;
+        }
+    }
+
+    fn unpack(&mut self) {
+        if let Some(packed) = self.packed.take() {
+            self.live.state = state(&packed);
+        }
+    }
+
+    fn unpacked(&self) -> RoleKnowledge {
+        let mut live = self.live.clone();
+        if let Some(packed) = &self.packed {
+            live.state = state(packed);
+        }
+        live
+    }
+}
+
+/// What couldn't be read again, which doesn't happen, would be unknown, and so be read from IAM.
+fn state(packed: &[u8]) -> RoleState {
+    match serde_json::from_slice(packed) {
+        Ok((header, content)) => RoleState::Present { header, content },
+        Err(_) => RoleState::Unknown,
+    }
+}
+
 /// Something that we wrote, over versions that a cache may still show.
 struct Written<T> {
     over: BTreeSet<Option<String>>,
@@ -95,23 +145,45 @@ struct Written<T> {
 impl Record {
     /// What is known of a role.
     pub fn knowledge(&self, role: &RoleName) -> RoleKnowledge {
-        self.roles.get(role).cloned().unwrap_or_default()
+        let known = self.roles.iter().find(|(name, _)| name == role);
+        known.map(|(_, known)| known.unpacked()).unwrap_or_default()
     }
 
     /// The permissions boundary of a role, as far as it is known.
     pub fn boundary(&self, role: &RoleName) -> KnownBoundary {
-        match self.roles.get(role).map(|knowledge| &knowledge.state) {
-            Some(RoleState::Present { header, .. }) => match &header.permissions_boundary {
-                Some(arn) => KnownBoundary::Arn(arn.clone()),
+        match self.knowledge(role).state {
+            RoleState::Present { header, .. } => match header.permissions_boundary {
+                Some(arn) => KnownBoundary::Arn(arn),
                 None => KnownBoundary::None,
             },
-            Some(RoleState::Unknown | RoleState::Absent) | None => KnownBoundary::Unknown,
+            RoleState::Unknown | RoleState::Absent => KnownBoundary::Unknown,
         }
     }
 
     /// What is known of a role, to be corrected.
     pub fn knowledge_mut(&mut self, role: &RoleName) -> &mut RoleKnowledge {
-        self.roles.entry(role.clone()).or_default()
+        let known = self.roles.iter().position(|(name, _)| name == role);
+        let place = known.unwrap_or_else(|| {
+            self.roles.reserve_exact(1);
+            self.roles.push((role.clone(), Known::default()));
+            self.roles.len() - 1
+        });
+        let known = &mut self.roles[place].1;
+        known.unpack();
+        &mut known.live
+    }
+
+    /// Puts away what is known until it is asked for again, so that it takes less room.
+    pub fn rest(&mut self) {
+        for (_, known) in &mut self.roles {
+            known.pack();
+        }
+    }
+
+    /// Whether nothing is known of a role.
+    pub fn knows_nothing_of(&self, role: &RoleName) -> bool {
+        let known = self.roles.iter().find(|(name, _)| name == role);
+        known.is_none_or(|(_, known)| known.packed.is_none() && known.live.state == RoleState::Unknown)
     }
 
     /// Notes that `before` became `after` by our hand.
@@ -123,11 +195,11 @@ impl Record {
                 written.value = after;
             }
             None => {
-                self.object = Some(Written {
+                self.object = Some(Box::new(Written {
                     over: BTreeSet::from([over]),
                     value: after,
                     at: Duration::ZERO,
-                });
+                }));
             }
         }
     }
@@ -179,6 +251,10 @@ impl Record {
             }
             _ => {
                 self.service_accounts.remove(name);
+                if self.service_accounts.is_empty() {
+                    // Thousands of records have nothing to remember here, and a map that was used keeps its room.
+                    self.service_accounts = HashMap::new();
+                }
                 cached
             }
         }
@@ -247,6 +323,7 @@ fn version(account: Option<&ServiceAccountState>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::iam::role::{RoleContent, RoleHeader};
 
     fn account(version: &str) -> ServiceAccountState {
         ServiceAccountState {
@@ -273,6 +350,39 @@ mod tests {
         let edited = Some(account("6"));
         assert_eq!(record.newest_service_account("a", edited.clone(), at(3)), edited);
         assert_eq!(record.believed_until("a"), None);
+    }
+
+    #[test]
+    fn what_is_put_away_is_the_same_when_it_is_asked_for() {
+        let name: RoleName = "trainer".parse().unwrap();
+        let header = RoleHeader {
+            arn: "arn:aws:iam::111122223333:role/ml/trainer".parse().unwrap(),
+            id: "AROAXYZ".to_owned(),
+            trust: r#"{"Sid":"ü \"quoted\""}"#.to_owned(),
+            description: String::new(),
+            max_session_duration_seconds: 3_600,
+            permissions_boundary: Some("arn:odd".to_owned()),
+            tags: [("a b".to_owned(), String::new())].into(),
+        };
+        let content = RoleContent {
+            inline: [("p".to_owned(), "{}".to_owned())].into(),
+            attached: ["arn:aws:iam::aws:policy/x".parse().unwrap()].into(),
+        };
+        for content in [None, Some(content)] {
+            let mut record = Record::default();
+            let read = Some((header.clone(), content));
+            record.knowledge_mut(&name).note_read(read, at(5));
+            let before = record.knowledge(&name);
+            record.rest();
+            record.rest();
+            assert!(!record.knows_nothing_of(&name));
+            let rested = record.knowledge(&name);
+            assert_eq!((&rested.state, rested.as_of), (&before.state, before.as_of));
+            assert_eq!(record.knowledge_mut(&name).state, before.state);
+            record.knowledge_mut(&name).note_read(None, at(6));
+            record.rest();
+            assert_eq!(record.knowledge(&name).state, RoleState::Absent);
+        }
     }
 
     /// The versions of the one ServiceAccount, as they are told to a pause.

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::context::{Caches, Context, GuardedClass, GuardedRole, Timing};
-use super::{class, reconcile, watch};
+use super::{class, reconcile, sweep, watch};
+use crate::api::MlServiceRole;
 use crate::aws::Accounts;
 use crate::cluster::Events;
 use crate::iam::arn::Issuer;
@@ -33,14 +34,14 @@ pub struct Settings {
     pub issuer: Issuer,
     /// Names this process in Events.
     pub instance: String,
-    /// After how long a role is read again.
-    pub drift_interval: Duration,
+    /// How often drift is looked for.
+    pub sweep_interval: Duration,
     /// How long IAM may contradict itself.
     pub consistency_window: Duration,
     /// Longest wait between attempts.
     pub max_backoff: Duration,
     /// Objects worked on at once.
-    pub concurrency: u16,
+    pub concurrency: usize,
     /// How long a stop may take.
     pub shutdown_grace: Duration,
 }
@@ -77,10 +78,11 @@ pub async fn start(
         settings.cluster.clone(),
         settings.issuer.clone(),
         Timing {
-            drift_interval: settings.drift_interval,
+            sweep_interval: settings.sweep_interval,
             consistency_window: settings.consistency_window,
             max_backoff: settings.max_backoff,
         },
+        settings.concurrency,
         wake_class.clone(),
         wake_role.clone(),
     ));
@@ -96,10 +98,19 @@ pub async fn start(
     watches.spawn(watch::keep(
         Api::all(client.clone()),
         role_writer,
-        |_| (),
-        watch::of_role(roles.clone(), wake_role.clone(), forget),
+        watch::slim,
+        watch::of_role(
+            roles.clone(),
+            Arc::clone(&context.index),
+            wake_role.clone(),
+            forget,
+        ),
     ));
-    let of_class = watch::of_class(roles.clone(), wake_role.clone());
+    let hurry = {
+        let context = Arc::clone(&context);
+        move |role: &MlServiceRole| context.hurry(role.metadata.uid.as_deref().unwrap_or_default())
+    };
+    let of_class = watch::of_class(roles.clone(), wake_role.clone(), hurry);
     let class_itself = watch::classes(class_reader.clone(), wake_class);
     watches.spawn(watch::keep(
         Api::all(client.clone()),
@@ -113,13 +124,18 @@ pub async fn start(
     watches.spawn(watch::keep(
         Api::all(client.clone()),
         account_writer,
-        watch::slim,
-        watch::of_service_account(roles.clone(), wake_role.clone()),
+        watch::slim_account,
+        watch::of_service_account(
+            roles.clone(),
+            account_reader.clone(),
+            Arc::clone(&context.index),
+            wake_role.clone(),
+        ),
     ));
     watches.spawn(watch::keep(
         Api::all(client.clone()),
         namespace_writer,
-        watch::slim,
+        watch::slim_namespace,
         watch::of_namespace(roles.clone(), wake_role),
     ));
 
@@ -137,7 +153,8 @@ pub async fn start(
             is_filled(roles.clone()),
             is_filled(class_reader.clone()),
             is_filled(account_reader),
-            is_filled(namespace_reader)
+            is_filled(namespace_reader),
+            context.index.filled(),
         )
     };
     let filled = async {
@@ -150,7 +167,8 @@ pub async fn start(
         () = stop.cancelled() => return true,
     }
     let role_controller = Controller::for_stream(stream::pending(), roles)
-        .with_config(Config::default().concurrency(settings.concurrency))
+        // As many as there are: each waits for its turn, which is given by who waits and not by who came first.
+        .with_config(Config::default())
         .reconcile_on(woken_roles)
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(reconcile::reconcile, never, Arc::clone(&context))
@@ -163,6 +181,12 @@ pub async fn start(
     let work = async {
         tokio::join!(role_controller, class_controller);
     };
+    let sweep = async {
+        tokio::select! {
+            () = sweep::run(Arc::clone(&context)) => {}
+            () = stop.cancelled() => std::future::pending().await,
+        }
+    };
     let bounded = async {
         stop.cancelled().await;
         tokio::time::sleep(settings.shutdown_grace).await;
@@ -170,6 +194,7 @@ pub async fn start(
     };
     let drained = tokio::select! {
         () = work => true,
+        () = sweep => true,
         () = bounded => false,
         () = async { halted.await; std::future::pending::<()>().await } => false,
     };

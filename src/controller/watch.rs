@@ -3,7 +3,10 @@
 //! too, as after an outage of the API server: kube's own trigger wakes while the list is read, and the cache shows
 //! it only once it is complete.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use futures::channel::mpsc::UnboundedSender;
 use futures::{StreamExt, TryStreamExt};
@@ -18,6 +21,7 @@ use serde::de::DeserializeOwned;
 use tracing::warn;
 
 use super::context::{GuardedClass, GuardedRole};
+use super::index::Index;
 use super::marks::placement;
 use super::observe::service_account_names;
 use crate::api::{BOUND_BY_ANNOTATION, MlServiceRole};
@@ -57,26 +61,35 @@ where
 /// a new list tells what there is.
 pub fn of_role(
     roles: Store<GuardedRole>,
+    index: Arc<Index>,
     wake: Wake,
     gone: impl Fn(Option<&GuardedRole>),
 ) -> impl Fn(Option<&GuardedRole>) {
     move |role| {
         let Some(role) = role else {
             gone(None);
-            for role in roles.state() {
+            let all = roles.state();
+            index.note_roles(all.iter().map(AsRef::as_ref));
+            for role in all {
                 // A closed channel means that the process is stopping.
                 let _ = wake.unbounded_send(ObjectRef::from_obj(&*role));
             }
             return;
         };
         let key = ObjectRef::from_obj(role);
-        if roles.get(&key).is_some_and(|cached| cached.uid() == role.uid()) {
+        let cached = roles.get(&key);
+        index.note_role(
+            key.namespace.as_deref().unwrap_or_default(),
+            &key.name,
+            cached.as_deref(),
+        );
+        if cached.is_some_and(|cached| cached.meta().uid == role.meta().uid) {
             let _ = wake.unbounded_send(key);
             return;
         }
         gone(Some(role));
         if let Ok(role) = &role.0 {
-            wake_rivals(&roles, &wake, role);
+            wake_rivals(&roles, &index, &wake, role);
         }
     }
 }
@@ -101,24 +114,23 @@ pub fn classes(
 /// Wakes the objects that a ServiceAccount concerns.
 pub fn of_service_account(
     roles: Store<GuardedRole>,
+    accounts: Store<PartialObjectMeta<ServiceAccount>>,
+    index: Arc<Index>,
     wake: Wake,
 ) -> impl Fn(Option<&PartialObjectMeta<ServiceAccount>>) {
     move |account| {
         let Some(account) = account else {
+            let all = accounts.state();
+            index.note_accounts(all.iter().map(AsRef::as_ref));
             return wake_if(&roles, &wake, |_| true);
         };
-        let (namespace, name) = (account.namespace(), account.name_any());
-        let bound_by = account
-            .annotations()
-            .get(BOUND_BY_ANNOTATION)
-            .and_then(|text| BoundBy::parse(text));
-        wake_if(&roles, &wake, |role| {
-            role.namespace() == namespace
-                && (bound_by
-                    .as_ref()
-                    .is_some_and(|by| Some(&by.uid) == role.metadata.uid.as_ref())
-                    || service_account_names(role).contains(&name))
-        });
+        let key = ObjectRef::from_obj(account);
+        let (namespace, name) = (key.namespace.as_deref().unwrap_or_default(), &key.name);
+        index.note_account(namespace, name, accounts.get(&key).as_deref());
+        let mut concerned = index.asking_for(namespace, name);
+        let bound_by = account.annotations().get(BOUND_BY_ANNOTATION);
+        concerned.extend(bound_by.and_then(|text| BoundBy::parse(text)).map(|by| by.name));
+        wake_named(&roles, &wake, namespace, concerned);
     }
 }
 
@@ -126,21 +138,38 @@ pub fn of_service_account(
 pub fn of_namespace(roles: Store<GuardedRole>, wake: Wake) -> impl Fn(Option<&PartialObjectMeta<Namespace>>) {
     move |namespace| {
         let name = namespace.map(ResourceExt::name_any);
-        wake_if(&roles, &wake, |role| name.is_none() || role.namespace() == name);
+        wake_if(&roles, &wake, |role| {
+            name.is_none() || role.metadata.namespace == name
+        });
     }
 }
 
-/// Wakes the objects of a class, and those that may come to be: the ones without any.
-pub fn of_class(roles: Store<GuardedRole>, wake: Wake) -> impl Fn(Option<&GuardedClass>) {
+/// Wakes the objects of a class, and those that may come to be: the ones without any. `hurry` hears of those whose class
+/// says something else than before; a class whose status changes is nothing that somebody waits for.
+pub fn of_class(
+    roles: Store<GuardedRole>,
+    wake: Wake,
+    hurry: impl Fn(&MlServiceRole),
+) -> impl Fn(Option<&GuardedClass>) {
+    let generations: RefCell<HashMap<String, Option<i64>>> = RefCell::default();
     move |class| {
         let name = class.map(ResourceExt::name_any);
+        let is_news = class.is_some_and(|class| {
+            let generation = class.meta().generation;
+            let before = generations.borrow_mut().insert(class.name_any(), generation);
+            before != Some(generation)
+        });
         wake_if(&roles, &wake, |role| {
             let Some(name) = &name else { return true };
             let placed = placement(role).ok().flatten().map(|placement| placement.class);
-            match role.spec.class_name.as_ref().or(placed.as_ref()) {
+            let is_concerned = match role.spec.class_name.as_ref().or(placed.as_ref()) {
                 Some(theirs) => theirs == name || placed.as_ref() == Some(name),
                 None => true,
+            };
+            if is_concerned && is_news {
+                hurry(role);
             }
+            is_concerned
         });
     }
 }
@@ -156,19 +185,58 @@ fn wake_if(roles: &Store<GuardedRole>, wake: &Wake, concerned: impl Fn(&MlServic
 
 /// Keeps what matters of an object that is cached for its metadata.
 pub fn slim<K: Resource>(object: &mut K) {
-    object.meta_mut().managed_fields = None;
+    let meta = object.meta_mut();
+    meta.managed_fields = None;
+    // The whole object once more, by whoever applies it from their own side.
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove(LAST_APPLIED);
+    }
 }
 
+/// Of a ServiceAccount, nobody asks for more than its annotations by which it gets a role.
+pub fn slim_account(account: &mut PartialObjectMeta<ServiceAccount>) {
+    slim(account);
+    account.metadata.labels = None;
+    account.metadata.owner_references = None;
+    account.metadata.finalizers = None;
+    if let Some(annotations) = &mut account.metadata.annotations {
+        annotations.retain(|key, _| OF_ROLES.iter().any(|prefix| key.starts_with(prefix)));
+    }
+}
+
+/// Of a Namespace, its labels decide, and its uid.
+pub fn slim_namespace(namespace: &mut PartialObjectMeta<Namespace>) {
+    slim(namespace);
+    namespace.metadata.annotations = None;
+    namespace.metadata.finalizers = None;
+}
+
+/// By `kubectl apply` without `--server-side`.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// What the annotations begin with by which a ServiceAccount gets a role, and by which it is known whose doing that was.
+const OF_ROLES: [&str; 2] = ["eks.amazonaws.com/", "mlservicerole.io/"];
+
 /// Wakes the other MlServiceRoles of a namespace that may have waited for a ServiceAccount of one that goes.
-pub fn wake_rivals(roles: &Store<GuardedRole>, wake: &Wake, gone: &MlServiceRole) {
+pub fn wake_rivals(roles: &Store<GuardedRole>, index: &Index, wake: &Wake, gone: &MlServiceRole) {
+    let namespace = gone.namespace().unwrap_or_default();
     let held = service_account_names(gone);
-    wake_if(roles, wake, |other| {
-        other.uid() != gone.uid()
-            && other.namespace() == gone.namespace()
-            && service_account_names(other)
-                .iter()
-                .any(|name| held.contains(name))
-    });
+    let rivals = held
+        .iter()
+        .flat_map(|account| index.asking_for(&namespace, account));
+    let mut rivals: Vec<String> = rivals.collect();
+    // One of its own name has come in its place and is woken by that.
+    rivals.retain(|name| gone.metadata.name.as_ref() != Some(name));
+    wake_named(roles, wake, &namespace, rivals);
+}
+
+fn wake_named(roles: &Store<GuardedRole>, wake: &Wake, namespace: &str, mut names: Vec<String>) {
+    names.sort();
+    names.dedup();
+    let keys = names.iter().map(|name| ObjectRef::new(name).within(namespace));
+    for key in keys.filter(|key| roles.get(key).is_some_and(|role| role.0.is_ok())) {
+        // A closed channel means that the process is stopping.
+        let _ = wake.unbounded_send(key);
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub struct Clock {
     pub now: Duration,
     /// How long IAM may contradict itself.
     pub consistency_window: Duration,
-    /// After how long a role is read again to find drift.
+    /// After how long without a look a role is read again to find drift.
     pub drift_interval: Duration,
 }
 
@@ -57,6 +57,9 @@ pub struct RoleKnowledge {
     pub exists_since: Option<Duration>,
     /// When we last didn't learn whether a write was carried out.
     pub doubted: Option<Duration>,
+    /// When it became known that the role is to be read again, though what is known of it isn't old: a list of the account
+    /// didn't show it, or it is its turn.
+    pub look_again: Option<Duration>,
     /// Since when reads contradict what we believe; believed once two, far enough apart, agree.
     pub disputed_since: Option<Duration>,
     /// Whether our ownership tags were seen on it.
@@ -87,6 +90,7 @@ impl RoleKnowledge {
     /// Whether it is time to look for drift.
     pub fn is_due(&self, clock: &Clock) -> bool {
         clock.now.saturating_sub(self.as_of) >= clock.drift_interval
+            || self.look_again.is_some_and(|asked| asked >= self.as_of)
             || self.settles_at(clock).is_some_and(|at| clock.now >= at)
     }
 
@@ -157,6 +161,7 @@ impl RoleKnowledge {
     /// Notes the answer of a read; `None` means that IAM knows no role of that name.
     pub fn note_read(&mut self, read: Option<(RoleHeader, Option<RoleContent>)>, now: Duration) {
         self.as_of = now;
+        self.look_again = None;
         self.instance_profiles = None;
         self.read_after_write = self.last_write.map(|written| (now, written));
         let contradicts_itself = match &self.state {

@@ -23,6 +23,7 @@ mod release;
 mod resolve;
 mod revocation;
 mod step;
+pub mod sweep;
 mod tenure;
 
 #[cfg(test)]

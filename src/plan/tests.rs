@@ -22,4 +22,5 @@ mod release;
 mod replace;
 mod resolve;
 mod revocation;
+mod sweep;
 mod tenure;

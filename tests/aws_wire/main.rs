@@ -9,6 +9,7 @@
 mod answers;
 mod errors;
 mod gate;
+mod lists;
 mod pacing;
 mod quotas;
 mod requests;

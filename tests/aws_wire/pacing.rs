@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use mlservicerole_operator::aws::paced::REPETITIONS;
 use mlservicerole_operator::aws::{
-    AccountRef, Accounts, AssumeRole, ErrorClass, IamApi, SdkAccounts, Session, Urgency,
+    AccountRef, Accounts, AssumeRole, ErrorClass, IamApi, SdkAccounts, Session,
 };
+use mlservicerole_operator::fair_queue::Urgency;
 
 use crate::server::{Call, Reply, Server, caller, config, error, ok, short_limits};
 

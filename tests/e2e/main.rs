@@ -39,6 +39,7 @@ mod schema_role;
 mod schema_update;
 mod service_accounts;
 mod states;
+mod sweep;
 mod unbinding;
 mod updates;
 
@@ -96,6 +97,7 @@ fn parallel() -> Vec<Trial> {
         presets::trials(),
         quotas::trials(),
         states::trials(),
+        sweep::trials(),
         faults::trials(),
         admission::trials(),
     ]
@@ -110,6 +112,7 @@ fn serial() -> Vec<Trial> {
         restart::trials(),
         replace::serial(),
         leader::trials(),
+        sweep::serial(),
         cluster_name::trials(),
     ]
     .into_iter()

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use mlservicerole_operator::aws::{AwsError, IamApi};
+use mlservicerole_operator::aws::{AwsError, IamApi, Page};
 use mlservicerole_operator::iam::arn::{OidcProviderArn, PolicyArn};
 use mlservicerole_operator::iam::name::RoleName;
 use mlservicerole_operator::iam::quota::AccountQuotas;
-use mlservicerole_operator::iam::role::{NewRole, RoleContent, RoleHeader};
+use mlservicerole_operator::iam::role::{NewRole, RoleContent, RoleDetails, RoleHeader, RoleSettings};
 use serde_json::Value;
 
 use crate::evaluator::{Decision, Request, decide};
@@ -227,5 +227,26 @@ impl IamApi for PolicedIam {
     async fn account_quotas(&self) -> Result<AccountQuotas, AwsError> {
         self.ask(Request::new("iam:GetAccountSummary", "*"))?;
         self.fake.account_quotas().await
+    }
+
+    async fn account_role_count(&self) -> Result<Option<usize>, AwsError> {
+        self.ask(Request::new("iam:GetAccountSummary", "*"))?;
+        self.fake.account_role_count().await
+    }
+
+    async fn role_details_page(&self, marker: Option<&str>) -> Result<Page<RoleDetails>, AwsError> {
+        self.ask(Request::new("iam:GetAccountAuthorizationDetails", "*"))?;
+        self.fake.role_details_page(marker).await
+    }
+
+    async fn role_settings_page(
+        &self,
+        path_prefix: &str,
+        marker: Option<&str>,
+    ) -> Result<Page<RoleSettings>, AwsError> {
+        // Its resource is the path: IAM has no other for a list (Service Authorization Reference).
+        let listed = format!("arn:aws:iam::{ACCOUNT}:role{path_prefix}");
+        self.ask(Request::new("iam:ListRoles", &listed))?;
+        self.fake.role_settings_page(path_prefix, marker).await
     }
 }

@@ -28,6 +28,8 @@ mod api;
 mod documents;
 #[path = "fake_iam/errors.rs"]
 mod errors;
+#[path = "fake_iam/lists.rs"]
+mod lists;
 #[path = "fake_iam/permissions.rs"]
 mod permissions;
 #[path = "fake_iam/rules.rs"]
@@ -104,6 +106,10 @@ struct State {
     claimable: Option<RoleArn>,
     quotas: AccountQuotas,
     next_id: u64,
+    /// Roles on a page of a list.
+    page_size: usize,
+    /// Whether GetAccountAuthorizationDetails tells boundaries; not everything that answers like IAM does.
+    tells_boundaries: bool,
 }
 
 #[derive(Clone)]
@@ -155,6 +161,8 @@ impl FakeIam {
                     ..AccountQuotas::default()
                 },
                 next_id: 1,
+                page_size: 100,
+                tells_boundaries: true,
             })),
         }
     }
@@ -181,6 +189,8 @@ impl FakeIam {
                 claimable: state.claimable.clone(),
                 quotas: state.quotas,
                 next_id: state.next_id,
+                page_size: state.page_size,
+                tells_boundaries: state.tells_boundaries,
             })),
         }
     }
@@ -284,6 +294,16 @@ impl FakeIam {
     /// What a role of this account may have from now on.
     pub fn set_quotas(&self, quotas: AccountQuotas) {
         self.lock().quotas = quotas;
+    }
+
+    /// Lets a page of a list hold so many roles.
+    pub fn set_page_size(&self, roles: usize) {
+        self.lock().page_size = roles;
+    }
+
+    /// Leaves the boundaries out of what GetAccountAuthorizationDetails answers.
+    pub fn conceal_boundaries(&self) {
+        self.lock().tells_boundaries = false;
     }
 
     pub fn set_role_quota(&self, quota: usize) {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_iam::types::{AttachedPolicy, Role, Tag};
+use aws_sdk_iam::types::{AttachedPermissionsBoundary, AttachedPolicy, Role, Tag};
 
 use super::unreadable;
 use crate::aws::error::{AwsError, ErrorClass, classify, code};
@@ -24,22 +24,30 @@ pub(super) fn header(operation: &'static str, role: Option<&Role>) -> Result<Rol
         id: role.role_id().to_owned(),
         trust: decode(role.assume_role_policy_document().unwrap_or_default()).into_owned(),
         description: role.description().unwrap_or_default().to_owned(),
-        max_session_duration_seconds: role
-            .max_session_duration()
-            .and_then(|seconds| u32::try_from(seconds).ok())
-            .unwrap_or(DEFAULT_SESSION_SECONDS),
-        // Its type is not looked at: IAM knows only one, and emulators spell it differently.
-        permissions_boundary: role
-            .permissions_boundary()
-            .and_then(|boundary| boundary.permissions_boundary_arn())
-            .filter(|arn| !arn.is_empty())
-            .map(str::to_owned),
-        tags: role
-            .tags()
-            .iter()
-            .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
-            .collect(),
+        max_session_duration_seconds: session_seconds(role.max_session_duration()),
+        permissions_boundary: boundary_arn(role.permissions_boundary()),
+        tags: from_tags(role.tags()),
     })
+}
+
+pub(super) fn session_seconds(answered: Option<i32>) -> u32 {
+    answered
+        .and_then(|seconds| u32::try_from(seconds).ok())
+        .unwrap_or(DEFAULT_SESSION_SECONDS)
+}
+
+/// Its type is not looked at: IAM knows only one, and emulators spell it differently.
+pub(super) fn boundary_arn(boundary: Option<&AttachedPermissionsBoundary>) -> Option<String> {
+    boundary
+        .and_then(|boundary| boundary.permissions_boundary_arn())
+        .filter(|arn| !arn.is_empty())
+        .map(str::to_owned)
+}
+
+pub(super) fn from_tags(tags: &[Tag]) -> BTreeMap<String, String> {
+    tags.iter()
+        .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
+        .collect()
 }
 
 /// For the first seconds of a role's life IAM sometimes gives its id (`AROA…`) where its ARN

@@ -49,7 +49,7 @@ fn after_a_new_list_every_role_is_looked_at() {
     let (reader, mut writer) = store();
     let (wake, mut from) = unbounded();
     let lists = RefCell::new(0);
-    let touched = of_role(reader, wake, |role| {
+    let touched = of_role(reader, Arc::default(), wake, |role| {
         assert!(role.is_none());
         *lists.borrow_mut() += 1;
     });
@@ -64,13 +64,16 @@ fn a_role_that_changes_is_looked_at_and_one_that_goes_makes_way_for_its_rivals()
     let (reader, mut writer) = store();
     let (wake, mut from) = unbounded();
     let went = RefCell::new(Vec::new());
-    let touched = of_role(reader, wake, |role| {
+    let touched = of_role(reader, Arc::default(), wake, |role| {
         went.borrow_mut().push(role.and_then(ResourceExt::uid));
     });
     list(
         &mut writer,
         vec![role("a", "1", "x"), role("b", "2", "x"), role("c", "3", "y")],
     );
+    touched(None);
+    assert_eq!(woken(&mut from), ["a", "b", "c"]);
+    assert_eq!(went.take(), [None]);
     touched(Some(&role("a", "1", "x")));
     assert_eq!(woken(&mut from), ["a"]);
     assert_eq!(went.take(), []);

@@ -24,8 +24,8 @@ pub const NAMESPACE: &str = "mlservicerole-system";
 /// Whose permissions it has.
 pub const SERVICE_ACCOUNT: &str = "mlservicerole-operator";
 
-/// Short, so that drift is found within a test; long enough that a window without a drift read exists.
-pub const DRIFT_INTERVAL: Duration = Duration::from_secs(3);
+/// Short, so that drift is found within a test; long enough that a window without a sweep exists.
+pub const SWEEP_INTERVAL: Duration = Duration::from_secs(3);
 /// How far apart two reads must agree.
 pub const CONSISTENCY_WINDOW: Duration = Duration::from_secs(2);
 
@@ -127,7 +127,7 @@ impl Launcher {
         command
             .args(["run", "--cluster-name", &self.cluster_name])
             .args(["--http-addr", &address.to_string()])
-            .args(["--drift-interval", &seconds(DRIFT_INTERVAL)])
+            .args(["--sweep-interval", &seconds(SWEEP_INTERVAL)])
             .args(["--consistency-window", &seconds(CONSISTENCY_WINDOW)])
             .args(["--shutdown-grace", &seconds(SHUTDOWN_GRACE)])
             .args(["--max-backoff", "2"])

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::fault::{Fault, Faults, Injection};
+use super::wait::eventually;
 
 /// One call that the operator made.
 #[derive(Clone, Debug)]
@@ -85,6 +86,27 @@ impl Proxy {
             .filter(|call| call.role.starts_with(role_prefix))
             .cloned()
             .collect()
+    }
+
+    /// How often the whole account was gone through after `mark`, from the beginning to the end.
+    pub fn sweeps_since(&self, mark: usize) -> usize {
+        let calls = self.calls.lock().unwrap();
+        let begun = calls[mark..]
+            .iter()
+            .filter(|call| call.action == "GetAccountAuthorizationDetails");
+        // Emulators answer it in one page, and each ends with it: the next one shows that it has ended.
+        begun.count().saturating_sub(1)
+    }
+
+    /// Waits until the account was gone through so often.
+    pub async fn swept(&self, mark: usize, times: usize) {
+        eventually("sweeps", || async {
+            match self.sweeps_since(mark) {
+                n if n >= times => Ok(()),
+                n => Err(format!("{n} sweeps")),
+            }
+        })
+        .await;
     }
 
     /// The actions after `mark` that write to such roles, in order.

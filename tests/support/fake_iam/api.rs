@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mlservicerole_operator::aws::{AwsError, IamApi};
+use mlservicerole_operator::aws::{AwsError, IamApi, Page};
 use mlservicerole_operator::iam::arn::{OidcProviderArn, PolicyArn, RoleArn};
 use mlservicerole_operator::iam::name::RoleName;
 use mlservicerole_operator::iam::quota::AccountQuotas;
-use mlservicerole_operator::iam::role::{NewRole, RoleContent, RoleHeader};
+use mlservicerole_operator::iam::role::{NewRole, RoleContent, RoleDetails, RoleHeader, RoleSettings};
 
 use super::{FakeIam, FakeRole, State, documents, iam_error, rules};
 
@@ -228,6 +228,26 @@ impl IamApi for FakeIam {
 
     async fn account_quotas(&self) -> Result<AccountQuotas, AwsError> {
         self.call("GetAccountSummary", "", |state| Ok(state.quotas))
+    }
+
+    async fn account_role_count(&self) -> Result<Option<usize>, AwsError> {
+        self.call("GetAccountSummary", "", |state| Ok(Some(state.roles.len())))
+    }
+
+    async fn role_details_page(&self, marker: Option<&str>) -> Result<Page<RoleDetails>, AwsError> {
+        self.call("GetAccountAuthorizationDetails", "", |state| {
+            Ok(state.details_page(marker))
+        })
+    }
+
+    async fn role_settings_page(
+        &self,
+        path_prefix: &str,
+        marker: Option<&str>,
+    ) -> Result<Page<RoleSettings>, AwsError> {
+        self.call("ListRoles", "", |state| {
+            Ok(state.settings_page(path_prefix, marker))
+        })
     }
 }
 

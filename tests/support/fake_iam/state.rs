@@ -34,14 +34,20 @@ impl State {
             *left -= 1;
             return Err(no_such_role(operation, name));
         }
-        let mut role = self.role_mut(operation, name)?.clone();
+        let role = self.role_mut(operation, name)?.clone();
+        Ok(self.as_answered(&role))
+    }
+
+    /// A role with its documents as IAM may answer them.
+    pub(super) fn as_answered(&self, role: &FakeRole) -> FakeRole {
+        let mut role = role.clone();
         if self.rewrite_documents {
             role.trust = documents::rewrite(&role.trust);
             for document in role.inline.values_mut() {
                 *document = documents::rewrite(document);
             }
         }
-        Ok(role)
+        role
     }
 }
 

@@ -1,0 +1,239 @@
+//! Looking for drift in whole accounts at once, and waking the objects that it concerns.
+//!
+//! One round each interval: which accounts hold roles of ours, how each is looked at (`plan::sweep::choose`), and a pass
+//! over the lists of each. Where lists can't be had, or cost more, the objects are woken one by one, spread over the
+//! interval, to read their roles themselves. Writes nothing to AWS.
+
+mod account;
+pub mod pass;
+mod state;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::debug;
+
+pub use self::state::{Findings, Report, Sweeps};
+
+use self::account::{Accounting, Memory, Ours};
+use self::pass::Target;
+use super::context::{Context, GuardedClass, GuardedRole};
+use super::marks::{has_finalizer, placement};
+use super::reach::account_ref;
+use crate::aws::Session;
+use crate::cluster::Event;
+use crate::guard::{self, ClassRules};
+use crate::iam::arn::{AccountId, RoleArn};
+use crate::plan::sweep::{Method, Noted, Why};
+
+/// Accounts that are gone through at the same time.
+const ACCOUNTS_AT_ONCE: usize = 8;
+/// Objects that are woken in a second after a start without lists.
+const WOKEN_A_SECOND: u32 = 50;
+
+/// A class, as far as a sweep needs it.
+struct SweptClass {
+    rules: ClassRules,
+    session: Arc<Session>,
+}
+
+/// Goes round until the future is dropped.
+pub async fn run(context: Arc<Context>) {
+    let mut memories: HashMap<AccountId, Memory> = HashMap::new();
+    let mut turns = JoinSet::new();
+    let mut first = true;
+    loop {
+        let began = Instant::now();
+        let each = round(&context, &mut memories).await;
+        context.sweeps.open();
+        if first {
+            wake_forgotten(&context, &each);
+        }
+        let over = if first {
+            Duration::from_secs(1) * u32::try_from(each.len()).unwrap_or(u32::MAX) / WOKEN_A_SECOND
+        } else {
+            context.timing.sweep_interval
+        };
+        turns.abort_all();
+        turns.spawn(take_turns(Arc::clone(&context), each, over));
+        first = false;
+        sleep_until(began + jittered(context.timing.sweep_interval)).await;
+    }
+}
+
+/// One round. Answers whose roles are to be read one by one.
+async fn round(context: &Arc<Context>, memories: &mut HashMap<AccountId, Memory>) -> Vec<Arc<Ours>> {
+    let mut ours = ours(context);
+    let classes = classes(context).await;
+    let mut accounts: BTreeMap<AccountId, Vec<SweptClass>> = BTreeMap::new();
+    for class in classes {
+        accounts
+            .entry(class.session.account.clone())
+            .or_default()
+            .push(class);
+    }
+    let mut each = Vec::new();
+    let mut jobs = Vec::new();
+    for (id, classes) in accounts {
+        let targets = ours.remove(&id).unwrap_or_default();
+        let memory = memories.remove(&id).unwrap_or_default();
+        jobs.push(Accounting::new(id, classes, targets, memory));
+    }
+    memories.clear();
+    let mut done = futures::stream::iter(jobs.into_iter().map(|job| job.look(context)))
+        .buffer_unordered(ACCOUNTS_AT_ONCE);
+    while let Some(looked) = done.next().await {
+        each.extend(looked.each);
+        memories.insert(looked.account, looked.memory);
+    }
+    // Of accounts that no class reaches now; the objects themselves say why.
+    each.extend(ours.into_values().flatten());
+    each
+}
+
+/// The objects whose roles are to be looked at, by account.
+fn ours(context: &Context) -> HashMap<AccountId, Vec<Arc<Ours>>> {
+    let mut ours: HashMap<AccountId, Vec<Arc<Ours>>> = HashMap::new();
+    for cached in context.caches.roles.state() {
+        let Ok(object) = &cached.0 else { continue };
+        if object.metadata.deletion_timestamp.is_some() {
+            continue;
+        }
+        let uid = object.uid().unwrap_or_default();
+        let known = context.known_record(&uid);
+        let known = known.as_ref().and_then(|record| record.try_lock().ok());
+        let found = known.and_then(|record| record.target.clone());
+        let placed = || placement(object).ok().flatten().filter(|_| has_finalizer(object));
+        let Some((class, arn)) = found.or_else(|| placed().map(|placed| (placed.class, placed.role_arn)))
+        else {
+            continue;
+        };
+        let account = arn.account().clone();
+        ours.entry(account).or_default().push(Arc::new(Ours {
+            object: cached,
+            uid,
+            class,
+            arn,
+        }));
+    }
+    ours
+}
+
+/// The classes whose account can be reached, in the order of their names.
+async fn classes(context: &Context) -> Vec<SweptClass> {
+    let mut cached = context.caches.classes.state();
+    cached.sort_by_key(|class| class.name_any());
+    // One whose account doesn't answer holds up no other.
+    let reached = cached.iter().map(|class| reach(class, context));
+    futures::future::join_all(reached)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+async fn reach(class: &GuardedClass, context: &Context) -> Option<SweptClass> {
+    let class = class.0.as_ref().ok()?;
+    // One that is being deleted serves only deletions, which look for themselves.
+    if class.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let rules = guard::understand(&class.name_any(), &class.spec).ok()?;
+    match context.accounts.session(&account_ref(&rules)).await {
+        Ok(session) => Some(SweptClass { rules, session }),
+        Err(error) => {
+            debug!(class = rules.name, %error, "the account of a class can't be reached by its credentials");
+            let findings = Findings::of(&Method::Each(Why::Unreachable), None);
+            context.sweeps.note_class(&rules.name, findings);
+            None
+        }
+    }
+}
+
+/// Wakes those that waited for the first round and that it didn't show: they look for themselves.
+fn wake_forgotten(context: &Context, each: &[Arc<Ours>]) {
+    let later: HashSet<&str> = each.iter().map(|ours| ours.uid.as_str()).collect();
+    for cached in context.caches.roles.state() {
+        let uid = cached.uid().unwrap_or_default();
+        let record = context.known_record(&uid);
+        // One that is held may be about to begin to wait.
+        let waits = record.is_some_and(|record| record.try_lock().map_or(true, |record| record.awaits_sweep));
+        if waits && !later.contains(uid.as_str()) {
+            wake(context, &cached);
+        }
+    }
+}
+
+/// Wakes objects one by one, so that each reads its role for itself once in a while.
+async fn take_turns(context: Arc<Context>, mut each: Vec<Arc<Ours>>, over: Duration) {
+    let Ok(count) = u32::try_from(each.len()) else {
+        return;
+    };
+    if count == 0 {
+        return;
+    }
+    let pause = over / count;
+    let recently = context.now().saturating_sub(context.timing.sweep_interval / 2);
+    // Uids are random, so that no namespace has all its turns together, and the order is the same each time.
+    each.sort_by(|a, b| a.uid.cmp(&b.uid));
+    for ours in each {
+        sleep(pause).await;
+        let Some(record) = context.known_record(&ours.uid) else {
+            continue;
+        };
+        let noted = match record.try_lock() {
+            Ok(mut record) => {
+                let noted = record.knowledge_mut(ours.arn.name()).note_turn(recently);
+                record.rest();
+                noted
+            }
+            // Somebody looks at it just now.
+            Err(_) => Noted::Ignored,
+        };
+        if noted == Noted::Differs {
+            wake(&context, &ours.object);
+        }
+    }
+}
+
+fn wake(context: &Context, object: &GuardedRole) {
+    // A closed channel means that the process is stopping.
+    let _ = context.wake_role.unbounded_send(ObjectRef::from_obj(object));
+}
+
+/// Operators of several clusters that were started together shouldn't ask together for ever: from nine tenths of the
+/// interval to the whole.
+fn jittered(interval: Duration) -> Duration {
+    let chance = std::hash::RandomState::new().build_hasher().finish() % 1_000;
+    interval.mul_f64(0.9 + f64::from(u32::try_from(chance).unwrap_or(0)) / 10_000.0)
+}
+
+fn orphaned(message: String) -> Event {
+    Event {
+        warning: true,
+        reason: "OrphanedRoles".to_owned(),
+        note: message,
+        action: "Sweep",
+    }
+}
+
+fn target(ours: Arc<Ours>, outside: bool, bounded: bool) -> Target<Arc<Ours>> {
+    Target {
+        name: ours.arn.name().clone(),
+        outside,
+        bounded,
+        of: ours,
+    }
+}
+
+fn is_under(arn: &RoleArn, prefixes: &[String]) -> bool {
+    let path = arn.path().as_str();
+    prefixes.iter().any(|prefix| path.starts_with(prefix))
+}

@@ -1,0 +1,139 @@
+//! What the last sweeps found, for whoever asks: reconciles that wait for the first one, classes that tell how their
+//! account is looked at, and metrics.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::api::MlServiceRoleClassStatus;
+use crate::api::class::{OrphanedRoles, SweepStatus};
+use crate::iam::arn::AccountId;
+use crate::plan::sweep::{Method, Orphans};
+
+/// What is to be told of a class.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Findings {
+    /// How its account is looked at.
+    pub sweep: SweepStatus,
+    /// Its roles without an object; `None` until two sweeps agree.
+    pub orphans: Option<OrphanedRoles>,
+}
+
+impl Findings {
+    /// Whether a class's status says so already.
+    pub fn is_told_by(&self, status: &MlServiceRoleClassStatus) -> bool {
+        let orphans = self.orphans.as_ref().filter(|orphans| orphans.count > 0);
+        let told = status.orphans.as_ref();
+        status.sweep.as_ref() == Some(&self.sweep) && (self.orphans.is_none() || told == orphans)
+    }
+
+    /// Says so in a class's status.
+    pub fn tell(self, status: &mut MlServiceRoleClassStatus) {
+        status.sweep = Some(self.sweep);
+        if let Some(orphans) = self.orphans {
+            status.orphans = Some(orphans).filter(|orphans| orphans.count > 0);
+        }
+    }
+
+    /// In the words of the API.
+    pub fn of(method: &Method, orphans: Option<&Orphans>) -> Self {
+        Self {
+            sweep: SweepStatus {
+                method: method.told().to_owned(),
+                message: method.reason(),
+            },
+            orphans: orphans.map(|orphans| OrphanedRoles {
+                count: i64::try_from(orphans.count).unwrap_or(i64::MAX),
+                names: orphans.names.clone(),
+            }),
+        }
+    }
+}
+
+/// The last look at an account.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Report {
+    /// As in [`Method::told`].
+    pub method: &'static str,
+    /// When it ended, since the process started.
+    pub ended: Duration,
+    /// How long it took.
+    pub took: Duration,
+    /// Calls to AWS.
+    pub calls: usize,
+    /// Roles in the account, ours and others'.
+    pub roles: usize,
+    /// Roles of ours that were looked for.
+    pub ours: usize,
+    /// Those of them that weren't as they were known.
+    pub differing: usize,
+    /// Roles without an object.
+    pub orphans: usize,
+    /// Whether lists were asked for and couldn't be had.
+    pub failed: bool,
+}
+
+/// What the last sweeps found. Times and counts stay here; what a class tells changes only when there is news.
+#[derive(Default)]
+pub struct Sweeps(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    is_open: bool,
+    accounts: HashSet<AccountId>,
+    classes: BTreeMap<String, Findings>,
+    reports: BTreeMap<AccountId, Report>,
+}
+
+impl Sweeps {
+    /// Whether a role of this account is better not read yet, since the first sweep after the start will show it.
+    pub fn awaits(&self, account: &AccountId) -> bool {
+        let state = self.lock();
+        !state.is_open && !state.accounts.contains(account)
+    }
+
+    /// The first round is over: nobody waits any more.
+    pub(super) fn open(&self) {
+        let mut state = self.lock();
+        state.is_open = true;
+        state.accounts = HashSet::new();
+    }
+
+    /// An account was gone through.
+    pub(super) fn note_account(&self, account: &AccountId, report: Report) {
+        let mut state = self.lock();
+        if !state.is_open {
+            state.accounts.insert(account.clone());
+        }
+        state.reports.insert(account.clone(), report);
+    }
+
+    /// What is to be told of a class from now on. Orphans once told are told until a sweep says otherwise.
+    pub(super) fn note_class(&self, class: &str, mut findings: Findings) {
+        let mut state = self.lock();
+        if findings.orphans.is_none() {
+            findings.orphans = state.classes.get(class).and_then(|before| before.orphans.clone());
+        }
+        state.classes.insert(class.to_owned(), findings);
+    }
+
+    /// What is to be told of a class; `None` before the first sweep.
+    pub fn told(&self, class: &str) -> Option<Findings> {
+        self.lock().classes.get(class).cloned()
+    }
+
+    /// The last look at each account.
+    pub fn reports(&self) -> Vec<(AccountId, Report)> {
+        let state = self.lock();
+        state
+            .reports
+            .iter()
+            .map(|(id, report)| (id.clone(), report.clone()))
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code that holds the lock can panic half-way through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
