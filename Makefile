@@ -2,7 +2,7 @@
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help test test-unit test-long e2e demo crds plans lint testbed-up testbed-down clean
+.PHONY: help test test-unit test-long e2e bench demo crds plans lint testbed-up testbed-down clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -18,6 +18,9 @@ test-long: ## Tests that take too long for CI: the plan law with 100,000 cases, 
 
 e2e: ## End-to-end tests; on KUBECONFIG and AWS_ENDPOINT_URL if both are set
 	@tests/run e2e
+
+bench: ## Measure the operator and write docs/benchmark.md: about half an hour
+	@tests/run bench --write
 
 demo: ## Start a test bed, run the operator on it and watch it make a role
 	@tests/demo/run
