@@ -55,7 +55,8 @@ fn urgency(object: &GuardedRole) -> Urgency {
         let status = object.status.as_ref();
         status.and_then(|status| status.observed_generation) == object.metadata.generation
     };
-    let settled = object.meta().deletion_timestamp.is_none() && object.0.as_ref().is_ok_and(seen);
+    let settled =
+        object.meta().deletion_timestamp.is_none() && object.read().is_ok_and(|object| seen(&object));
     if settled {
         Urgency::Routine
     } else {
@@ -65,15 +66,15 @@ fn urgency(object: &GuardedRole) -> Urgency {
 
 async fn in_turn(object: Arc<GuardedRole>, context: Arc<Context>) -> Result<Action, Infallible> {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let cached = match &object.0 {
+    let cached = match object.read() {
         Ok(cached) => cached,
         Err(invalid) => {
-            unreadable::tell(&context, &object, invalid).await;
+            unreadable::tell(&context, &object, &invalid).await;
             return Ok(Action::await_change());
         }
     };
     let span = info_span!("reconcile", namespace, object = name);
-    Ok(one(cached, &context).instrument(span).await)
+    Ok(one(&cached, &context).instrument(span).await)
 }
 
 async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {

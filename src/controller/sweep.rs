@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
@@ -102,15 +102,19 @@ async fn round(context: &Arc<Context>, memories: &mut HashMap<AccountId, Memory>
 fn ours(context: &Context) -> HashMap<AccountId, Vec<Arc<Ours>>> {
     let mut ours: HashMap<AccountId, Vec<Arc<Ours>>> = HashMap::new();
     for cached in context.caches.roles.state() {
-        let Ok(object) = &cached.0 else { continue };
-        if object.metadata.deletion_timestamp.is_some() {
+        if !cached.is_readable() || cached.meta().deletion_timestamp.is_some() {
             continue;
         }
-        let uid = object.uid().unwrap_or_default();
+        let uid = cached.uid().unwrap_or_default();
         let known = context.known_record(&uid);
         let known = known.as_ref().and_then(|record| record.try_lock().ok());
         let found = known.and_then(|record| record.target.clone());
-        let placed = || placement(object).ok().flatten().filter(|_| has_finalizer(object));
+        let placed = || {
+            placement(&*cached)
+                .ok()
+                .flatten()
+                .filter(|_| has_finalizer(&*cached))
+        };
         let Some((class, arn)) = found.or_else(|| placed().map(|placed| (placed.class, placed.role_arn)))
         else {
             continue;
@@ -140,7 +144,7 @@ async fn classes(context: &Context) -> Vec<SweptClass> {
 }
 
 async fn reach(class: &GuardedClass, context: &Context) -> Option<SweptClass> {
-    let class = class.0.as_ref().ok()?;
+    let class = class.read().ok()?;
     // One that is being deleted serves only deletions, which look for themselves.
     if class.metadata.deletion_timestamp.is_some() {
         return None;
