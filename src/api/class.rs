@@ -323,7 +323,8 @@ pub enum OnViolation {
     /// They keep what they have.
     #[default]
     Keep,
-    /// They are cut back to what the class allows.
+    /// What they have and the class doesn't allow is taken from them, whatever else is wrong with their objects;
+    /// those of objects that observe keep it.
     Revoke,
 }
 

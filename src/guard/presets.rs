@@ -137,17 +137,39 @@ fn of_entry(
             ));
         }
         if parameter.passes_role && !may_pass(rules, account, value) {
-            refusals.push(Refusal::new(
-                reasons::PASS_ROLE_NOT_ALLOWED,
-                format!(
-                    "class {class:?} doesn't allow handing the role {value:?} to a service, as the preset {preset} would; \
-                     write {OWN_ROLE} for this object's own role, or ask the platform admin to add the role's ARN to \
-                     allow.passRoleArns"
-                ),
-            ));
+            refusals.push(passes(rules, preset, value));
         }
     }
     refusals
+}
+
+/// What of the object's presets hands a role to a service that isn't one of this account's listed ones: all that is left
+/// to decide once the account is known.
+pub(super) fn of_account(
+    rules: &ClassRules,
+    account: (&Partition, &AccountId),
+    access: &[AccessPreset],
+) -> Vec<Refusal> {
+    let understood: Vec<Checked<'_>> = access.iter().filter_map(|entry| checked(entry).ok()).collect();
+    let mut refusals = Vec::new();
+    for entry in &understood {
+        let passed = entry.values().filter(|(parameter, _)| parameter.passes_role);
+        let strangers = passed.filter(|(_, value)| !may_pass(rules, Some(account), value));
+        refusals.extend(strangers.map(|(_, value)| passes(rules, &entry.preset().name, value)));
+    }
+    refusals
+}
+
+fn passes(rules: &ClassRules, preset: &str, value: &str) -> Refusal {
+    Refusal::new(
+        reasons::PASS_ROLE_NOT_ALLOWED,
+        format!(
+            "class {:?} doesn't allow handing the role {value:?} to a service, as the preset {preset} would; write \
+             {OWN_ROLE} for this object's own role, or ask the platform admin to add the role's ARN to \
+             allow.passRoleArns",
+            rules.name
+        ),
+    )
 }
 
 fn is_value_allowed(
