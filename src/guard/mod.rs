@@ -15,6 +15,7 @@ mod presets;
 mod refusal;
 mod resource;
 mod selector;
+mod separation;
 mod template;
 mod violation;
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::pattern::Pattern;
+use super::separation::{self, Wildcards};
 use super::template::{Names, Template};
 use super::{ClassRules, Refusal};
 use crate::access::{self, AccessError, Checked, OWN_ROLE, Parameter};
@@ -50,6 +51,8 @@ pub(super) fn understand(written: &[AllowedPreset]) -> Result<AllowedPresets, Ve
                     Err(e) => wrong.push(format!("{name}, {parameter}: {e}")),
                 }
             }
+            let apart = separation::check(&templates, Wildcards::Free).into_iter();
+            wrong.extend(apart.map(|what| format!("{name}, {parameter}: {what}")));
             values.insert(parameter.clone(), templates);
         }
         if understood.insert(name.clone(), values).is_some() {
