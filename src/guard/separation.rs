@@ -138,8 +138,8 @@ impl Machine {
     }
 }
 
-/// Whether both have the same characters before their only `{namespace}`, and behind it a character that ends it in
-/// either: then it is the same namespace in both. Most patterns of a list are alike, and this is quickly seen.
+/// Whether both have the same before their only `{namespace}`, which takes up as much of a text in either, and behind it a
+/// character that ends it: then it is the same namespace in both. Most patterns of a list are alike, and this is quickly seen.
 fn are_alike(one: &Machine, other: &Machine) -> bool {
     let split = |machine: &Machine| {
         let at = machine.0.iter().position(|unit| *unit == Unit::Namespace)?;
@@ -151,10 +151,13 @@ fn are_alike(one: &Machine, other: &Machine) -> bool {
             Some(_) => false,
         };
         let once = !after.contains(&Unit::Namespace);
-        let plain = before
-            .iter()
-            .all(|unit| matches!(unit, Unit::Char(_) | Unit::Cluster));
-        (ends && once && plain).then_some(before)
+        // A run that stops at the character behind it ends in one place only.
+        let stops = |index: usize, barred: &[char]| matches!(before.get(index + 1), Some(Unit::Char(c)) if barred.contains(c));
+        let settled = before.iter().enumerate().all(|(index, unit)| match unit {
+            Unit::Run(barred) => stops(index, barred),
+            _ => true,
+        });
+        (ends && once && settled).then_some(before)
     };
     match (split(one), split(other)) {
         (Some(one), Some(other)) => one == other,
