@@ -7,6 +7,7 @@ use kube::core::Selector;
 
 use super::floor::{self, Consents};
 use super::presets::AllowedPresets;
+use super::separation::{self, Wildcards};
 use super::template::TemplateError;
 use super::{ManagedPolicies, Names, Refusal, Rule, Template, adopt, inline, managed, presets, selector};
 use crate::api::class::{MlServiceRoleClassSpec, OnViolation};
@@ -255,6 +256,18 @@ impl Mistakes<'_> {
         })
     }
 
+    /// What of a list means for one namespace what it means for another, too.
+    fn separation<'t>(
+        &mut self,
+        field: &str,
+        list: impl IntoIterator<Item = &'t Template>,
+        wildcards: Wildcards,
+    ) {
+        for what in separation::check(list, wildcards) {
+            self.note(field, what);
+        }
+    }
+
     fn managed_policies(
         &mut self,
         spec: &MlServiceRoleClassSpec,
@@ -267,6 +280,11 @@ impl Mistakes<'_> {
                 Err(e) => self.note("allow.managedPolicyArns", e),
             }
         }
+        let patterns = understood.iter().filter_map(|policies| match policies {
+            ManagedPolicies::Pattern(template) => Some(template),
+            ManagedPolicies::Exact(_) => None,
+        });
+        self.separation("allow.managedPolicyArns", patterns, Wildcards::WithinSegment);
         for policies in &understood {
             if let ManagedPolicies::Exact(arn) = policies
                 && let Some(why) = floor::unconsented(arn, consents)
@@ -295,6 +313,11 @@ impl Mistakes<'_> {
                 }
             }
         }
+        let resources = understood.iter().flat_map(Rule::resources);
+        self.separation("allow.inline, resources", resources, Wildcards::WithinArn);
+        for values in understood.iter().flat_map(Rule::demanded) {
+            self.separation("allow.inline, conditions", values, Wildcards::Free);
+        }
         understood
     }
 
@@ -311,6 +334,7 @@ impl Mistakes<'_> {
                 Err(e) => self.note(field, e),
             }
         }
+        self.separation(field, &understood, Wildcards::Free);
         understood
     }
 }

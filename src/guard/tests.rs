@@ -11,5 +11,6 @@ mod issuers;
 mod managed;
 mod pattern;
 mod refusal;
+mod separation;
 mod soundness;
 mod template;

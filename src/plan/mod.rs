@@ -43,9 +43,9 @@ pub use planner::{Depth, Next, Notice, Plan, plan};
 pub use preview::{Bounds, preview, readable};
 pub use release::{OwnArn, may_delete};
 pub use resolve::{
-    Account, Adoption, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place,
-    resolve, usage,
+    Account, Adoption, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent,
+    assemble, place, resolve,
 };
-pub use revocation::{cut_back, plan_cut_back, revoked};
+pub use revocation::{Withdrawal, plan_withdrawal, revoked};
 pub use step::{BoundBy, Previous, ServiceAccountBinding, Step};
 pub use tenure::{Tenure, kept};

@@ -12,9 +12,9 @@ use crate::guard::Refusal;
 pub enum Outcome {
     /// Spec or class refuse; nothing was done.
     Refused(Refusal),
-    /// The class doesn't allow any more what it allowed, and the role is being cut back to what is left.
+    /// Spec or class refuse, and what the role has and the class doesn't allow any more is being taken away.
     Revoked {
-        /// What the class doesn't allow.
+        /// Why the object is refused.
         why: Refusal,
         /// How cutting back ended.
         cut: Box<Outcome>,
@@ -138,7 +138,7 @@ fn cut_back(why: &Refusal, cut: &Outcome) -> NewCondition {
             r#type,
             Verdict::False,
             why.reason,
-            "the role was cut back to what the class allows (onViolation: Revoke)",
+            "the role is cut back to what the class allows (onViolation: Revoke), and gets nothing new meanwhile",
         ),
     }
 }

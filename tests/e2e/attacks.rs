@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::space::{placed_arn, placed_name};
 use crate::support::wait::within;
-use crate::support::{Class, Space, eventually};
+use crate::support::{Class, Space};
 
 crate::trials![
     an_object_whose_account_is_out_of_reach_stays_until_it_is_reached_again,
