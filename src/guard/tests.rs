@@ -9,6 +9,7 @@ mod fuzz;
 mod inline;
 mod issuers;
 mod managed;
+mod mistyped;
 mod pattern;
 mod refusal;
 mod soundness;
