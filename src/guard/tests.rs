@@ -8,6 +8,7 @@ mod floor;
 mod fuzz;
 mod inline;
 mod issuers;
+mod load;
 mod managed;
 mod mistyped;
 mod pattern;
