@@ -38,7 +38,7 @@ fn too_long(policy: &InlinePolicy, length: usize) -> Refusal {
         reasons::QUOTA_EXCEEDED,
         format!(
             "inlinePolicies {name:?}: all inline policies together have {length} bytes, of which IAM takes no more than \
-             10,240 characters; shorten them"
+             10,240 characters; shorten it or another one"
         ),
     )
 }
