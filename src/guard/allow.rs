@@ -126,11 +126,8 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
             refusals.push((Item::ManagedPolicy(arn.clone()), refusal));
         }
     }
-    for policy in &spec.inline_policies {
-        let item = || Item::InlinePolicy(policy.name.clone());
-        let found = policy::check(policy, rules, names);
-        refusals.extend(found.into_iter().map(|refusal| (item(), refusal)));
-    }
+    let inline = policy::check_all(&spec.inline_policies, rules, names).into_iter();
+    refusals.extend(inline.map(|(name, refusal)| (Item::InlinePolicy(name), refusal)));
     let presets = presets::refusals(rules, names, account, &spec.access).into_iter();
     refusals.extend(presets.map(|(index, refusal)| (Item::Preset(index), refusal)));
     let mut refuse = |item: Item, reason, what: String, field: &str| {

@@ -20,6 +20,9 @@ use crate::iam::tags;
 /// IAM's own default for a role's longest session, in seconds, and what a class allows that doesn't say.
 const DEFAULT_MAX_SESSION_SECONDS: u32 = 3600;
 
+/// What a service's name looks like, for messages.
+const SERVICE: &str = "sagemaker.amazonaws.com";
+
 /// A class, understood.
 #[derive(Clone, Debug)]
 pub struct ClassRules {
@@ -105,6 +108,17 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
         .account_id
         .as_deref()
         .and_then(|id| wrong.parse::<AccountId>("aws.accountId", id));
+    if let Some(role) = &aws.assume_role {
+        let arn = wrong.one::<RoleArn>("aws.assumeRole.arn", &role.arn);
+        if let (Some(arn), Some(account)) = (arn, &account)
+            && arn.account() != account
+        {
+            wrong.note(
+                "aws.assumeRole.arn",
+                format!("{arn} isn't a role of aws.accountId {account}, which STS must report; correct one of the two"),
+            );
+        }
+    }
     let oidc = spec.oidc.clone().unwrap_or_default();
     let issuers = oidc
         .issuers
@@ -122,6 +136,14 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
     // The longest names that a cluster and a namespace can have, so that no later object fails for its path.
     if let Err(e) = expand_path(&path_template, &"c".repeat(100), &"n".repeat(63)) {
         wrong.note("roles.path", e);
+    }
+    if adopt::is_of_aws(&path_template) {
+        wrong.note(
+            "roles.path",
+            format!(
+                "{path_template} is a path of AWS's own roles, where nobody else can make any; choose another"
+            ),
+        );
     }
     let name_prefix = spec.roles.name_prefix.clone().unwrap_or_default();
     if let Err(e) = derive_role_name(&name_prefix, "cluster", "namespace", "name") {
@@ -153,7 +175,7 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
     }
     let boundary = &spec.roles.permissions_boundary;
     let permissions_boundary = match (&boundary.arn, &boundary.none) {
-        (Some(arn), None) => wrong.parse::<PolicyArn>("roles.permissionsBoundary.arn", arn),
+        (Some(arn), None) => wrong.one::<PolicyArn>("roles.permissionsBoundary.arn", arn),
         (None, Some(_)) => None,
         _ => {
             wrong.note(
@@ -174,16 +196,18 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
     let role_names = wrong.templates("allow.roleNames", &spec.allow.role_names, names);
     let keys = |text: &str| names(&text.to_lowercase());
     let tag_keys = wrong.templates("allow.tagKeys", &spec.allow.tag_keys, keys);
-    for service in spec
-        .allow
-        .trusted_services
-        .iter()
-        .filter(|service| is_pattern(service))
-    {
-        wrong.note(
-            "allow.trustedServices",
-            format!("{service:?} is a pattern, and services are trusted one by one; write each out"),
-        );
+    for service in &spec.allow.trusted_services {
+        if is_pattern(service) {
+            wrong.note(
+                "allow.trustedServices",
+                format!("{service:?} is a pattern, and services are trusted one by one; write each out, such as {SERVICE}"),
+            );
+        } else if !is_service(service) {
+            wrong.note(
+                "allow.trustedServices",
+                format!("{service:?} isn't the name of a service; write it in full and in lower case, such as {SERVICE}"),
+            );
+        }
     }
     let adoptions = adopt::understand(
         &spec.allow.adopt,
@@ -244,6 +268,21 @@ impl Mistakes<'_> {
 
     fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, field: &str, text: &str) -> Option<T> {
         text.parse().map_err(|e| self.note(field, e)).ok()
+    }
+
+    /// What stands for one thing alone. IAM lets a path hold wildcards and braces, but in a policy they would make a
+    /// pattern of the ARN, and none is filled in here.
+    fn one<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, field: &str, text: &str) -> Option<T> {
+        if is_pattern(text) {
+            self.note(
+                field,
+                format!(
+                    "{text} is a pattern, and one is meant here; write it in full, without *, ?, {{ and }}"
+                ),
+            );
+            return None;
+        }
+        self.parse(field, text)
     }
 
     fn consents(&mut self, spec: &MlServiceRoleClassSpec) -> Consents {
@@ -337,6 +376,19 @@ impl Mistakes<'_> {
         self.separation(field, &understood, Wildcards::Free);
         understood
     }
+}
+
+/// Whether this can be a service principal, as an object may ask for it.
+fn is_service(text: &str) -> bool {
+    let name = [".amazonaws.com", ".amazonaws.com.cn"]
+        .iter()
+        .find_map(|suffix| text.strip_suffix(suffix));
+    name.is_some_and(|name| {
+        let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        name.starts_with(alphanumeric)
+            && name.ends_with(alphanumeric)
+            && name.chars().all(|c| alphanumeric(c) || matches!(c, '-' | '.'))
+    })
 }
 
 pub(super) fn is_pattern(text: &str) -> bool {

@@ -381,3 +381,38 @@ fn consents_that_are_no_consents_make_a_class_invalid() {
         );
     }
 }
+
+/// Ways that need no `iam:PassRole`: what they change, open or read has a role, a certificate or a policy already.
+#[test]
+fn what_has_a_role_already_is_on_the_list() {
+    let floor = FLOOR.as_ref().unwrap();
+    for action in [
+        // Own containers on an endpoint, which has a role (SageMaker API reference, CreateInferenceComponent).
+        "sagemaker:CreateInferenceComponent",
+        "sagemaker:UpdateInferenceComponent",
+        // A knowledge base reads with its own role whatever its data sources name.
+        "bedrock:CreateDataSource",
+        "bedrock:UpdateDataSource",
+        "bedrock-agentcore:InvokeAgentRuntimeForUser",
+        "ecs:Poll",
+        "deadline:CreateJob",
+        "synthetics:StartCanaryDryRun",
+        "airflow:InvokeRestApi",
+        "athena:GetSessionEndpoint",
+        "elasticmapreduce:CreateStudioPresignedUrl",
+        // A certificate of a trust anchor's takes every role that the anchor's profiles have (IAM Roles Anywhere).
+        "acm-pca:IssueCertificate",
+        "account:AcceptPrimaryEmailUpdate",
+        "kafka:PutClusterPolicy",
+        "dsql:PutClusterPolicy",
+        "qbusiness:PutResourcePolicy",
+        "redshift:ModifyCluster",
+        "elasticache:ModifyUser",
+        "lambda:CreateMicrovmShellAuthToken",
+    ] {
+        assert!(
+            floor.actions.iter().any(|entry| entry.action == action),
+            "{action}"
+        );
+    }
+}
