@@ -2,8 +2,8 @@
 
 Usage: escalating_policies.py src/guard/escalating.json DIRECTORY > src/guard/escalating_policies.json
 
-DIRECTORY holds one JSON file for each AWS-managed policy, with its arn and, under document, its default version. The
-dataset github.com/iann0036/iam-dataset has them in aws/managedpolicies; see README.md beside this file.
+DIRECTORY holds one JSON file for each AWS-managed policy, with its arn and, under document, its default version. Where
+they come from stands in README.md beside this file.
 """
 
 import fnmatch
@@ -12,7 +12,7 @@ import os
 import re
 import sys
 
-# The dataset has the names of these two and not what they say: their default versions as the AWS managed policy
+# Some data sets have the names of these two and not what they say: their default versions as the AWS managed policy
 # reference guide prints them.
 WIDEST = [
     {
@@ -93,7 +93,7 @@ def main(floor_path, directory):
             policies.append(json.load(file))
     for policy in policies:
         if not policy.get("arn") or not policy.get("document"):
-            continue  # The dataset keeps the names of policies that it could not read.
+            continue  # Some data sets keep the names of policies that it could not read.
         suffix = policy["arn"].split(":policy/", 1)[1]
         found = sorted(hits(policy["document"], floor), key=order.get)
         if found:
