@@ -149,6 +149,7 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
         "docs/conditions.md",
         "docs/contributing.md",
         "docs/lifecycle.md",
+        "docs/metrics.md",
         "docs/operator-permissions.md",
         "docs/plan.md",
         "docs/security.md",

@@ -22,8 +22,8 @@ use crate::guard::{self, ClassRules, Refusal, Request};
 use crate::iam::arn::Issuer;
 use crate::iam::quota::RoleUsage;
 use crate::plan::{
-    self, Account, BindingVerdict, Outcome, Resolution, RoleIntent, bind, cut_back, drift_repaired,
-    placement_in_force, plan, plan_cut_back, plan_observed, resolve, revoked, select_class,
+    self, Account, BindingVerdict, Outcome, Resolution, RoleIntent, bind, cut_back, drift_kinds,
+    drift_repaired, placement_in_force, plan, plan_cut_back, plan_observed, resolve, revoked, select_class,
 };
 
 /// Reconciles an object that isn't being deleted.
@@ -135,6 +135,11 @@ fn note_drift(
     };
     let before = record.synced.replace(synced.clone()).unwrap_or_default();
     let same = before.generation == synced.generation && before.class == synced.class;
+    if same {
+        for kind in drift_kinds(&driven.done, &before.bound) {
+            context.metrics.drift_found(kind, 1);
+        }
+    }
     let Some(notice) = drift_repaired(&driven.done, &before.bound).filter(|_| same) else {
         return;
     };

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::api::MlServiceRoleClassStatus;
 use crate::api::class::{OrphanedRoles, SweepStatus};
@@ -83,6 +83,7 @@ struct State {
     accounts: HashSet<AccountId>,
     classes: BTreeMap<String, Findings>,
     reports: BTreeMap<AccountId, Report>,
+    succeeded: BTreeMap<AccountId, SystemTime>,
 }
 
 impl Sweeps {
@@ -105,7 +106,17 @@ impl Sweeps {
         if !state.is_open {
             state.accounts.insert(account.clone());
         }
+        if !report.failed {
+            state.succeeded.insert(account.clone(), SystemTime::now());
+        }
         state.reports.insert(account.clone(), report);
+    }
+
+    /// Only these accounts hold roles of ours; of others there is nothing to tell any more.
+    pub(super) fn keep(&self, accounts: &HashSet<AccountId>) {
+        let mut state = self.lock();
+        state.reports.retain(|account, _| accounts.contains(account));
+        state.succeeded.retain(|account, _| accounts.contains(account));
     }
 
     /// What is to be told of a class from now on. Orphans once told are told until a sweep says otherwise.
@@ -120,6 +131,11 @@ impl Sweeps {
     /// What is to be told of a class; `None` before the first sweep.
     pub fn told(&self, class: &str) -> Option<Findings> {
         self.lock().classes.get(class).cloned()
+    }
+
+    /// When a look at this account last went as it was meant to.
+    pub fn succeeded(&self, account: &AccountId) -> Option<SystemTime> {
+        self.lock().succeeded.get(account).copied()
     }
 
     /// The last look at each account.
