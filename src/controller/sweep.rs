@@ -35,6 +35,9 @@ use crate::plan::sweep::{Method, Noted, Why};
 
 /// Accounts that are gone through at the same time.
 const ACCOUNTS_AT_ONCE: usize = 8;
+/// Over what part of the interval objects are woken: less than the shortest time to the next round, with which what is
+/// left of them ends. Otherwise the last ones in the order would never have a turn.
+const TURNS: f64 = 0.8;
 /// Objects that are woken in a second after a start without lists.
 const WOKEN_A_SECOND: u32 = 50;
 
@@ -59,7 +62,7 @@ pub async fn run(context: Arc<Context>) {
         let over = if first {
             Duration::from_secs(1) * u32::try_from(each.len()).unwrap_or(u32::MAX) / WOKEN_A_SECOND
         } else {
-            context.timing.sweep_interval
+            context.timing.sweep_interval.mul_f64(TURNS)
         };
         turns.abort_all();
         turns.spawn(take_turns(Arc::clone(&context), each, over));

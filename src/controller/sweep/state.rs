@@ -153,3 +153,48 @@ impl Sweeps {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(failed: bool) -> Report {
+        Report {
+            method: "AccountLists",
+            ended: Duration::ZERO,
+            took: Duration::ZERO,
+            calls: 2,
+            roles: 1,
+            ours: 1,
+            differing: 0,
+            orphans: 0,
+            failed,
+        }
+    }
+
+    #[test]
+    fn a_look_that_failed_leaves_the_time_of_the_last_that_did_not() {
+        let (sweeps, account) = (Sweeps::default(), "111122223333".parse().unwrap());
+        sweeps.note_account(&account, report(true));
+        assert_eq!(sweeps.succeeded(&account), None);
+        sweeps.note_account(&account, report(false));
+        let succeeded = sweeps.succeeded(&account);
+        assert!(succeeded.is_some());
+        sweeps.note_account(&account, report(true));
+        assert_eq!(sweeps.succeeded(&account), succeeded);
+    }
+
+    #[test]
+    fn nothing_is_told_of_an_account_that_holds_no_role_of_ours_any_more() {
+        let sweeps = Sweeps::default();
+        let (kept, left): (AccountId, AccountId) =
+            ("111122223333".parse().unwrap(), "444455556666".parse().unwrap());
+        for account in [&kept, &left] {
+            sweeps.note_account(account, report(false));
+        }
+        sweeps.keep(&[kept.clone()].into());
+        let told: Vec<AccountId> = sweeps.reports().into_iter().map(|(account, _)| account).collect();
+        assert_eq!(told, std::slice::from_ref(&kept));
+        assert!(sweeps.succeeded(&kept).is_some() && sweeps.succeeded(&left).is_none());
+    }
+}
