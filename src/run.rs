@@ -26,12 +26,13 @@ const RETRY_IDENTITY: Duration = Duration::from_secs(2);
 
 /// Runs until SIGTERM or SIGINT. Errors are for people.
 pub fn run(args: RunArgs) -> Result<(), String> {
-    telemetry::install(args.log_format, &args.log)?;
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|e| format!("failed to start: {e}"))?
-        .block_on(operate(args))
+        .map_err(|e| format!("failed to start: {e}"))?;
+    // Ends before the runtime does.
+    let _telemetry = telemetry::install(args.log_format, &args.log, runtime.handle())?;
+    runtime.block_on(operate(args))
 }
 
 async fn operate(args: RunArgs) -> Result<(), String> {

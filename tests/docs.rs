@@ -154,6 +154,7 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
         "docs/plan.md",
         "docs/security.md",
         "docs/sweep.md",
+        "docs/tracing.md",
         "docs/troubleshooting.md",
     ] {
         let directory = Path::new(document).parent().unwrap();

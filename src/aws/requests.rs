@@ -19,6 +19,8 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
+use tracing::field::Empty;
+use tracing::{Span, debug_span};
 
 use super::error::{AwsError, ErrorClass, classify};
 use crate::gate::Closed;
@@ -112,9 +114,9 @@ fn known(service: &str, operation: &str) -> (&'static str, &'static str) {
 #[derive(Clone, Copy)]
 struct Seen;
 
-/// When the attempt under way was sent.
-#[derive(Clone, Copy, Debug)]
-struct Sent(Instant);
+/// When the attempt under way was sent, and its span.
+#[derive(Clone, Debug)]
+struct Sent(Instant, Span);
 
 impl Storable for Sent {
     type Storer = StoreReplace<Self>;
@@ -130,7 +132,7 @@ impl Counted {
     }
 
     fn count(&self, config: &mut ConfigBag, outcome: impl FnOnce() -> Option<&'static str>) {
-        let Some(sent) = config.load::<Sent>().copied() else {
+        let Some(sent) = config.load::<Sent>().cloned() else {
             return;
         };
         config.interceptor_state().unset::<Sent>();
@@ -139,6 +141,10 @@ impl Counted {
         };
         let (service, operation) = known(called.service(), called.name());
         self.0.requested(service, operation, outcome, sent.0.elapsed());
+        sent.1.record("outcome", outcome);
+        if !["ok", "not_found"].contains(&outcome) {
+            sent.1.record("otel.status_code", "ERROR");
+        }
     }
 }
 
@@ -164,7 +170,12 @@ impl Intercept for Counted {
         _components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        config.interceptor_state().store_put(Sent(Instant::now()));
+        let called = config.load::<Metadata>();
+        let (service, operation) =
+            called.map_or((OTHER, OTHER), |called| known(called.service(), called.name()));
+        config
+            .interceptor_state()
+            .store_put(Sent(Instant::now(), span(service, operation)));
         Ok(())
     }
 
@@ -188,6 +199,21 @@ impl Intercept for Counted {
         self.count(config, || Some("transient"));
         Ok(())
     }
+}
+
+/// In the words of OpenTelemetry's conventions for AWS SDKs
+/// (<https://opentelemetry.io/docs/specs/semconv/cloud-providers/aws-sdk/>).
+fn span(service: &'static str, operation: &'static str) -> Span {
+    debug_span!(
+        "aws request",
+        otel.name = %format_args!("{service}/{operation}"),
+        otel.kind = "client",
+        otel.status_code = Empty,
+        rpc.system = "aws-api",
+        rpc.service = service,
+        rpc.method = operation,
+        outcome = Empty,
+    )
 }
 
 /// None if the request never left.
