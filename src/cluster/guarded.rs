@@ -45,6 +45,12 @@ impl<K: Resource + DeserializeOwned> Guarded<K> {
         Ok(object)
     }
 
+    /// A part of the object: of one that can be read, what `P` has of its spec and status.
+    pub fn read_part<P: DeserializeOwned>(&self) -> Option<P> {
+        let text = self.rest.as_ref().ok()?;
+        serde_json::from_str(text).ok()
+    }
+
     /// Whether it can be read.
     pub fn is_readable(&self) -> bool {
         self.rest.is_ok()

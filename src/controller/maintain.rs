@@ -22,9 +22,9 @@ use crate::guard::{self, ClassRules, Refusal, Request};
 use crate::iam::arn::Issuer;
 use crate::iam::quota::RoleUsage;
 use crate::plan::{
-    Account, BindingVerdict, Clock, Next, Outcome, Placement, Resolution, RoleIntent, RoleKnowledge,
-    Surroundings, Withdrawal, assemble, bind, drift_repaired, placement_in_force, plan, plan_observed,
-    plan_withdrawal, revoked, select_class,
+    self, Account, BindingVerdict, Clock, Next, Outcome, Placement, Resolution, RoleIntent, RoleKnowledge,
+    Surroundings, Withdrawal, assemble, bind, drift_kinds, drift_repaired, placement_in_force, plan,
+    plan_observed, plan_withdrawal, revoked, select_class,
 };
 
 /// Reconciles an object that isn't being deleted.
@@ -130,6 +130,11 @@ fn note_drift(
     };
     let before = record.synced.replace(synced.clone()).unwrap_or_default();
     let same = before.generation == synced.generation && before.class == synced.class;
+    if same {
+        for kind in drift_kinds(&driven.done, &before.bound) {
+            context.metrics.drift_found(kind, 1);
+        }
+    }
     let Some(notice) = drift_repaired(&driven.done, &before.bound).filter(|_| same) else {
         return;
     };

@@ -69,6 +69,7 @@ pub async fn run(context: Arc<Context>) {
 /// One round. Answers whose roles are to be read one by one.
 async fn round(context: &Arc<Context>, memories: &mut HashMap<AccountId, Memory>) -> Vec<Arc<Ours>> {
     let mut ours = ours(context);
+    context.sweeps.keep(&ours.keys().cloned().collect());
     let classes = classes(context).await;
     let mut accounts: BTreeMap<AccountId, Vec<SweptClass>> = BTreeMap::new();
     for class in classes {
