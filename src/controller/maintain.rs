@@ -22,7 +22,7 @@ use crate::guard::{self, ClassRules, Refusal, Request};
 use crate::iam::arn::Issuer;
 use crate::iam::quota::RoleUsage;
 use crate::plan::{
-    self, Account, BindingVerdict, Clock, Next, Outcome, Placement, Resolution, RoleIntent, RoleKnowledge,
+    Account, BindingVerdict, Clock, Next, Outcome, Placement, Resolution, RoleIntent, RoleKnowledge,
     Surroundings, Withdrawal, assemble, bind, drift_kinds, drift_repaired, placement_in_force, plan,
     plan_observed, plan_withdrawal, revoked, select_class,
 };

@@ -155,8 +155,8 @@ async fn requests_for_credentials_count_too_and_their_answers_arrive_whole() {
         "AssumeRole" => error(400, "Throttling", "Rate exceeded"),
         _ => with_credentials(call),
     };
-    type Responder = fn(&Call) -> Reply;
-    let cases: [(Responder, &[(&str, &str, usize)]); 3] = [
+    type Case<'a> = (fn(&Call) -> Reply, &'a [(&'a str, &'a str, usize)]);
+    let cases: [Case<'_>; 3] = [
         (
             with_credentials,
             &[("AssumeRole", "ok", 1), ("GetCallerIdentity", "ok", 1)],
