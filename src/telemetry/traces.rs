@@ -56,7 +56,7 @@ where
     let given = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_off = env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"))
         || env::var("OTEL_TRACES_EXPORTER").is_ok_and(|value| value == "none");
-    if is_off || !ENDPOINTS.iter().any(|name| given(name)) {
+    if is_off || !ENDPOINTS.iter().any(given) {
         return Ok(None);
     }
     let exporter = SpanExporter::builder()
