@@ -11,10 +11,10 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
 
+use super::agenda::Agenda;
 use super::index::Index;
 use super::record::Record;
 use super::sweep::Sweeps;
-use super::turns::Turns;
 use crate::api::{MlServiceRole, MlServiceRoleClass};
 use crate::aws::Accounts;
 use crate::cluster::{Events, Guarded, Kubernetes};
@@ -74,7 +74,7 @@ pub struct Context {
     /// What the last sweeps found.
     pub sweeps: Sweeps,
     /// Who is worked on next.
-    pub turns: Turns,
+    pub agenda: Agenda,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Wakes classes up.
@@ -109,7 +109,6 @@ impl Context {
         cluster: ClusterIdentity,
         issuer: Issuer,
         timing: Timing,
-        concurrency: usize,
         metrics: Arc<Metrics>,
         wake_class: UnboundedSender<ObjectRef<GuardedClass>>,
         wake_role: UnboundedSender<ObjectRef<GuardedRole>>,
@@ -125,7 +124,7 @@ impl Context {
             timing,
             index: Arc::default(),
             sweeps: Sweeps::default(),
-            turns: Turns::new(concurrency),
+            agenda: Agenda::default(),
             metrics,
             wake_class,
             wake_role,

@@ -31,7 +31,7 @@ impl Source for Context {
     fn look(&self) -> Snapshot {
         let queues = [("urgent", Urgency::Urgent), ("routine", Urgency::Routine)];
         let queues = queues.into_iter().map(|(label, urgency)| {
-            let (depth, oldest) = self.turns.waiting(urgency);
+            let (depth, oldest) = self.agenda.waiting(urgency);
             Waiting {
                 urgency: label,
                 depth,

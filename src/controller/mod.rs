@@ -1,6 +1,7 @@
 //! The controller: observe, resolve, plan, execute, report. This is where IO and decisions meet; the decisions
 //! themselves are made in `guard` and `plan`.
 
+mod agenda;
 mod class;
 mod context;
 mod depart;
@@ -18,8 +19,8 @@ pub mod record;
 mod report;
 mod start;
 pub mod sweep;
-mod turns;
 mod unreadable;
 mod watch;
+mod workers;
 
 pub use start::{Settings, start};

@@ -1,10 +1,8 @@
 //! One reconcile of one object: observe, resolve, plan, execute, report.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use tracing::{Instrument, debug, info_span, warn};
@@ -27,61 +25,43 @@ const QUIET_RETRIES: u32 = 4;
 /// How soon they are tried again.
 const RETRY_OUTDATED: Duration = Duration::from_millis(200);
 
-/// The entry point for the controller's queue. Never fails: every error becomes a condition and a later attempt.
-///
-/// Many wait for their turn at the same time, so that what waits holds little: the rest is made when its turn has come.
-pub async fn reconcile(object: Arc<GuardedRole>, context: Arc<Context>) -> Result<Action, Infallible> {
-    let namespace = object.namespace().unwrap_or_default();
-    let hurried = context.was_hurried(object.meta().uid.as_deref().unwrap_or_default());
-    let urgency = if hurried {
-        Urgency::Urgent
-    } else {
-        urgency(&object)
-    };
-    let _turn = context.turns.take(&namespace, urgency).await;
-    // While it waited, it may have changed.
-    let key = ObjectRef::from_obj(&*object);
-    drop(object);
-    match context.caches.roles.get(&key) {
-        Some(newest) => Box::pin(in_turn(newest, Arc::clone(&context))).await,
-        // One that went while it waited had no finalizer of ours, or was let go.
-        None => Ok(Action::await_change()),
-    }
-}
-
 /// What somebody waits for goes before a look at what was in order. The status can be forged; more than a place in the
 /// queue can't be got by that.
-fn urgency(object: &GuardedRole) -> Urgency {
+///
+/// `hurried`: its class says something else than before.
+pub fn urgency(object: &GuardedRole, hurried: bool) -> Urgency {
     let seen = |object: &MlServiceRole| {
         let status = object.status.as_ref();
         status.and_then(|status| status.observed_generation) == object.metadata.generation
     };
     let settled =
         object.meta().deletion_timestamp.is_none() && object.read().is_ok_and(|object| seen(&object));
-    if settled {
+    if settled && !hurried {
         Urgency::Routine
     } else {
         Urgency::Urgent
     }
 }
 
-async fn in_turn(object: Arc<GuardedRole>, context: Arc<Context>) -> Result<Action, Infallible> {
+/// One reconcile. Answers after how long to look again, if nothing happens before. Never fails: every error becomes a
+/// condition and a later attempt.
+pub async fn reconcile(object: Arc<GuardedRole>, context: Arc<Context>) -> Option<Duration> {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let cached = match object.read() {
         Ok(cached) => cached,
         Err(invalid) => {
             unreadable::tell(&context, &object, &invalid).await;
-            return Ok(Action::await_change());
+            return None;
         }
     };
     let span = info_span!("reconcile", namespace, object = name);
-    Ok(one(&cached, &context).instrument(span).await)
+    one(&cached, &context).instrument(span).await
 }
 
-async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
+async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Option<Duration> {
     let uid = cached.uid().unwrap_or_default();
     if context.is_released(&uid) {
-        return Action::await_change();
+        return None;
     }
     let record = context.record(&uid);
     let mut record = record.lock().await;
@@ -90,7 +70,12 @@ async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
     action
 }
 
-async fn with(record: &mut Record, cached: &MlServiceRole, uid: &str, context: &Arc<Context>) -> Action {
+async fn with(
+    record: &mut Record,
+    cached: &MlServiceRole,
+    uid: &str,
+    context: &Arc<Context>,
+) -> Option<Duration> {
     let object = record.newest_object(cached);
     let started = context.now();
     let deleting = object.metadata.deletion_timestamp.is_some();
@@ -101,18 +86,18 @@ async fn with(record: &mut Record, cached: &MlServiceRole, uid: &str, context: &
             .any(|finalizer| finalizer == ROLE_FINALIZER)
     {
         context.forget(uid);
-        return Action::await_change();
+        return None;
     }
     record.awaits_sweep = !deleting && awaits_sweep(context, record, &object);
     if record.awaits_sweep {
         debug!("the first sweep shows the role; it is waited for");
-        return Action::await_change();
+        return None;
     }
     let key = attempt_key(context, &object);
     if let Some(pause) = record.pause.clone() {
         let versions = || observe::service_account_versions(context, record, &object, started);
         if pause.holds(&key, started, versions) {
-            return Action::requeue(pause.until - started);
+            return Some(pause.until - started);
         }
     }
     let conclusion = if deleting {
@@ -130,7 +115,7 @@ async fn with(record: &mut Record, cached: &MlServiceRole, uid: &str, context: &
         wake_class(context, conclusion.class.as_deref());
         let roles = &context.caches.roles;
         watch::wake_rivals(roles, &context.index, &context.wake_role, &conclusion.object);
-        return Action::await_change();
+        return None;
     }
     conclude(context, record, conclusion, key, started).await
 }
@@ -159,7 +144,7 @@ async fn conclude(
     conclusion: Conclusion,
     key: String,
     started: Duration,
-) -> Action {
+) -> Option<Duration> {
     let Conclusion {
         object,
         drive,
@@ -173,7 +158,7 @@ async fn conclude(
     let target = facts.placement.as_ref();
     record.target = target.map(|placed| (placed.class.clone(), placed.role_arn.clone()));
     if drive.abandoned {
-        return Action::await_change();
+        return None;
     }
     if drive.outdated && record.outdated_retries < QUIET_RETRIES {
         record.outdated_retries += 1;
@@ -184,7 +169,7 @@ async fn conclude(
         context
             .metrics
             .reconciled("outdated", reason, took(context, started));
-        return Action::requeue(RETRY_OUTDATED * record.outdated_retries);
+        return Some(RETRY_OUTDATED * record.outdated_retries);
     }
     let wait = match (drive.outcome.failure(), &drive.outcome) {
         (
@@ -253,9 +238,9 @@ async fn conclude(
             if succeeded {
                 record.reset_backoff();
             }
-            return next.map_or_else(Action::await_change, Action::requeue);
+            return next;
         }
-        Err(error) if error.is_gone() => return Action::await_change(),
+        Err(error) if error.is_gone() => return None,
         Err(error) => error,
     };
     // Nobody has heard yet of what is paused for, so that the next attempt must say it.
@@ -263,10 +248,10 @@ async fn conclude(
     if error.is_surprise() && record.outdated_retries < QUIET_RETRIES {
         debug!(%error, "the status was written over something newer; looking again");
         record.outdated_retries += 1;
-        return Action::requeue(RETRY_OUTDATED * record.outdated_retries);
+        return Some(RETRY_OUTDATED * record.outdated_retries);
     }
     warn!(%error, "failed to write the status");
-    Action::requeue(record.next_backoff(context.timing.max_backoff))
+    Some(record.next_backoff(context.timing.max_backoff))
 }
 
 /// Objects look for drift at different moments, each always at its own.

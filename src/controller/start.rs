@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::channel::mpsc;
 use futures::{StreamExt, stream};
-use kube::runtime::controller::{Config, Controller};
+use kube::runtime::controller::Controller;
 use kube::runtime::reflector::{self, Store};
 use kube::{Api, Client, ResourceExt};
 use tokio::task::JoinSet;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::context::{Caches, Context, GuardedClass, GuardedRole, Timing};
-use super::{class, gauges, reconcile, sweep, watch};
+use super::{class, gauges, sweep, watch, workers};
 use crate::api::MlServiceRole;
 use crate::aws::Accounts;
 use crate::cluster::Events;
@@ -85,7 +85,6 @@ pub async fn start(
             consistency_window: settings.consistency_window,
             max_backoff: settings.max_backoff,
         },
-        settings.concurrency,
         Arc::clone(&settings.metrics),
         wake_class.clone(),
         wake_role.clone(),
@@ -171,20 +170,15 @@ pub async fn start(
         _ = async { tokio::join!(filled, begin) } => {}
         () = stop.cancelled() => return true,
     }
-    let role_controller = Controller::for_stream(stream::pending(), roles)
-        // As many as there are: each waits for its turn, which is given by who waits and not by who came first.
-        .with_config(Config::default())
-        .reconcile_on(woken_roles)
-        .graceful_shutdown_on(stop.clone().cancelled_owned())
-        .run(reconcile::reconcile, never, Arc::clone(&context))
-        .for_each(|result| async move {
-            if let Err(error) = result {
-                debug!(%error, "the queue of MlServiceRoles");
-            }
-        });
+    let role_workers = workers::run(
+        Arc::clone(&context),
+        woken_roles,
+        settings.concurrency,
+        stop.clone(),
+    );
     let class_controller = class_controller(&context, &class_reader, woken_classes, &stop);
     let work = async {
-        tokio::join!(role_controller, class_controller);
+        tokio::join!(role_workers, class_controller);
     };
     let sweep = async {
         tokio::select! {
