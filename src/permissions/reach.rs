@@ -303,7 +303,7 @@ fn role_patterns(
     let path = fill(&class.rules.path_template, options);
     let prefix = fill(&class.rules.name_prefix, options);
     let arn = |name: &str| format!("arn:{}:iam::{}:role{path}{name}", home.partition, home.account);
-    let mut patterns = BTreeSet::from([arn(&format!("{prefix}*"))]);
+    let mut patterns = BTreeSet::from([arn(&format!("{}*", prefix.trim_end_matches('*')))]);
     let outside = role_names.iter().filter(|name| !name.starts_with(&prefix));
     patterns.extend(outside.map(|name| arn(name)));
     patterns
