@@ -235,6 +235,11 @@ async fn an_observing_object_is_not_cut_back_and_says_so() {
         .await;
     assert_eq!(space.role("trainer").await, before);
     assert!(space.bed.proxy.writes_since(mark, &space.prefix()).is_empty());
+    // Once it manages its role again, that is cut back, and goes with the object.
+    space.patch("trainer", json!({"spec": {"mode": "Manage"}})).await;
+    let changed = |role: &crate::support::aws::RoleSnapshot| Some(role) != before.as_ref();
+    space.role_until("trainer", "is cut back", changed).await;
+    space.delete_and_wait("trainer").await;
 }
 
 async fn an_object_that_was_never_allowed_gets_no_role_by_revoke() {
