@@ -28,11 +28,14 @@ RUN mkdir -p src tests/e2e tests/bench \
     && cargo auditable build --release --locked --bin mlservicerole-operator \
     && rm -rf src
 
+# The program says what it was built from (mlservicerole_build_info).
+ARG REVISION=unknown
 # `touch`: what was copied can be older than what was just built, and cargo goes by the time.
 # Stripped of symbols only: strip keeps the section of cargo auditable.
 COPY src ./src
 RUN find src -name '*.rs' -exec touch {} + \
-    && cargo auditable build --release --locked --bin mlservicerole-operator \
+    && MLSERVICEROLE_REVISION="${REVISION}" \
+       cargo auditable build --release --locked --bin mlservicerole-operator \
     && strip target/release/mlservicerole-operator \
     && cargo cyclonedx --format json --describe binaries --target-in-filename \
     && mv mlservicerole-operator_bin_*.cdx.json sbom.cdx.json

@@ -64,6 +64,30 @@ fn the_charts_have_the_version_of_the_operator() {
     }
 }
 
+/// Alerts and panels that ask for a metric which isn't there stay silent for ever.
+#[test]
+fn alerts_and_dashboard_ask_for_metrics_that_exist() {
+    let Ok(document) = fs::read_to_string(checkout("docs/metrics.md")) else {
+        return; // this release has no metrics yet
+    };
+    let known: Vec<&str> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name)
+        .collect();
+    for file in ["files/alerts.yaml", "files/dashboard.json"] {
+        let text = read(&chart(OPERATOR, file));
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for word in words.filter(|word| word.starts_with("mlservicerole_")) {
+            let name = word.strip_suffix("_bucket").unwrap_or(word);
+            assert!(
+                known.contains(&name),
+                "{file}: {word} isn't in docs/metrics.md: {known:?}"
+            );
+        }
+    }
+}
+
 /// A line `metadata:` at the margin is where the chart puts in annotations and labels.
 #[test]
 fn every_definition_has_one_place_for_annotations_and_labels() {
