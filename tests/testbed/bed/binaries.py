@@ -151,7 +151,10 @@ def compiled(module):
     """The directory with the module's programs, verified; compiles them if need be."""
     cache = cache_directory()
     target = cache / f"{module.name}-{module.version}-{module.key()}"
-    with lock(cache / "lock", "waiting for another start that fills the cache"):
+    # A directory is renamed when complete: what is whole needs no lock, and nobody waits for what others compile.
+    if damage(target, module.programs()) is None:
+        return target
+    with lock(cache / f"lock-{target.name}", f"waiting for another start that compiles {module.name}"):
         if target.exists():
             problem = damage(target, module.programs())
             if problem is None:
@@ -159,8 +162,7 @@ def compiled(module):
             say(f"{target} is damaged ({problem}): built again")
             shutil.rmtree(target)
         say(f"compiling {', '.join(module.programs())} {module.version} (once; minutes)")
-        # Renamed when complete, so that the cache never holds half a build.
-        building = cache / "building"
+        building = cache / f"building-{target.name}"
         shutil.rmtree(building, ignore_errors=True)  # what a killed start left
         building.mkdir()
         module.build(building)

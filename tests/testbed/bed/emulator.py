@@ -136,7 +136,7 @@ def find():
     cache = cache_directory()
     target = cache / f"{name}-{hashlib.sha256(content).hexdigest()[:16]}"
     emulator = Emulator(name, target / "bin" / "python")
-    with lock(cache / "lock", "waiting for another start that fills the cache"):
+    with lock(cache / f"lock-{target.name}", f"waiting for another start that installs {name}"):
         if (target / COMPLETE).exists() and usable(str(emulator.python)):
             return emulator
         if target.exists():
