@@ -46,7 +46,7 @@ pub struct RunArgs {
     /// Name of this cluster; part of every role's path, name and ownership tags, so never change it.
     #[arg(long, env = "MLSERVICEROLE_CLUSTER_NAME", value_parser = cluster_name)]
     pub cluster_name: String,
-    /// Where to serve /livez and /readyz.
+    /// Where to serve /livez, /readyz and /metrics.
     #[arg(long, env = "MLSERVICEROLE_HTTP_ADDR", default_value = "0.0.0.0:8080")]
     pub http_addr: SocketAddr,
     /// How often drift is looked for, in seconds: by two lists of each account, or by reading each role where these

@@ -95,6 +95,15 @@ impl<T> Queue<T> {
         waiting(&self.urgent) + waiting(&self.routine)
     }
 
+    /// All that waits with this urgency, in no order.
+    pub fn waiting(&self, urgency: Urgency) -> impl Iterator<Item = &T> {
+        let lane = match urgency {
+            Urgency::Urgent => &self.urgent,
+            Urgency::Routine => &self.routine,
+        };
+        lane.waiting.values().flatten()
+    }
+
     /// What is next.
     pub fn pop(&mut self) -> Option<T> {
         let routine_first = self.urgent_in_a_row + 1 >= ROUTINE_SHARE;

@@ -12,6 +12,7 @@ pub mod gate;
 pub mod guard;
 pub mod iam;
 pub mod manifest;
+pub mod metrics;
 pub mod permissions;
 pub mod plan;
 pub mod run;

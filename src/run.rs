@@ -16,6 +16,7 @@ use crate::cluster::election::Terms;
 use crate::cluster::{self, Clients, Elector, End, Leader};
 use crate::controller::{self, Settings};
 use crate::gate::{Gate, boot_clock};
+use crate::metrics::Metrics;
 use crate::plan::ClusterIdentity;
 use crate::server::{Health, Phase};
 use crate::{server, telemetry};
@@ -25,12 +26,13 @@ const RETRY_IDENTITY: Duration = Duration::from_secs(2);
 
 /// Runs until SIGTERM or SIGINT. Errors are for people.
 pub fn run(args: RunArgs) -> Result<(), String> {
-    telemetry::install(args.log_format, &args.log)?;
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|e| format!("failed to start: {e}"))?
-        .block_on(operate(args))
+        .map_err(|e| format!("failed to start: {e}"))?;
+    // Ends before the runtime does.
+    let _telemetry = telemetry::install(args.log_format, &args.log, runtime.handle())?;
+    runtime.block_on(operate(args))
 }
 
 async fn operate(args: RunArgs) -> Result<(), String> {
@@ -44,14 +46,21 @@ async fn operate(args: RunArgs) -> Result<(), String> {
         }
         false => Arc::new(Gate::always_open()),
     };
+    let metrics = Arc::new(Metrics::new(Arc::clone(&gate)));
     let health = Arc::new(Health::new(Arc::clone(&gate), terms.lease_duration));
     let listener = TcpListener::bind(args.http_addr)
         .await
         .map_err(|e| format!("failed to listen on --http-addr {}: {e}", args.http_addr))?;
     // The server outlives the controller, so that the kubelet sees a stopping process as alive.
     let served = CancellationToken::new();
-    let server = tokio::spawn(server::serve(listener, Arc::clone(&health), served.clone()));
-    let outcome = control(args, terms, gate, stop, health).await;
+    let serving = server::serve(
+        listener,
+        Arc::clone(&health),
+        Arc::clone(&metrics),
+        served.clone(),
+    );
+    let server = tokio::spawn(serving);
+    let outcome = control(args, terms, gate, stop, health, metrics).await;
     served.cancel();
     match server.await {
         Ok(Ok(())) => {}
@@ -77,6 +86,7 @@ async fn control(
     gate: Arc<Gate>,
     stop: CancellationToken,
     health: Arc<Health>,
+    metrics: Arc<Metrics>,
 ) -> Result<(), String> {
     let no_cluster = |e: &dyn std::fmt::Display| format!("failed to find a Kubernetes cluster: {e}");
     let config = kube::Config::infer().await.map_err(|e| no_cluster(&e))?;
@@ -99,7 +109,9 @@ async fn control(
     let settings = Settings {
         namespace: namespace.clone(),
         client: gated,
-        accounts: Arc::new(SdkAccounts::gated_from_environment(Arc::clone(&gate), &limits).await),
+        accounts: Arc::new(
+            SdkAccounts::gated_from_environment(Arc::clone(&gate), &limits, Arc::clone(&metrics)).await,
+        ),
         cluster: ClusterIdentity {
             name: args.cluster_name,
             uid,
@@ -112,6 +124,7 @@ async fn control(
         max_backoff: args.max_backoff,
         concurrency: args.concurrency.get(),
         shutdown_grace: args.shutdown_grace,
+        metrics,
     };
     if !args.leader_election.leader_elect {
         health.enter(Phase::Filling);

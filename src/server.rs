@@ -1,15 +1,18 @@
-//! Liveness and readiness over HTTP, for the kubelet.
+//! Liveness and readiness over HTTP, for the kubelet, and metrics, for Prometheus.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
+use crate::metrics::{self, Metrics};
 
 /// How this process stands.
 #[derive(Debug)]
@@ -67,20 +70,41 @@ impl Health {
     }
 }
 
-/// Serves `/livez` (the process answers and does what its Lease asks of it) and `/readyz` (it works, or could at once)
-/// until `stop`.
+/// Serves `/livez` (the process answers and does what its Lease asks of it), `/readyz` (it works, or could at once) and
+/// `/metrics` until `stop`.
 pub async fn serve(
     listener: TcpListener,
     health: Arc<Health>,
+    metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let live = Arc::clone(&health);
     let router = Router::new()
         .route("/livez", get(async move || live.live()))
-        .route("/readyz", get(async move || health.ready()));
+        .route("/readyz", get(async move || health.ready()))
+        .route(
+            "/metrics",
+            get(async move |headers: HeaderMap| expose(&metrics, &headers)),
+        );
     axum::serve(listener, router)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
+}
+
+/// In OpenMetrics' format, unless the reader asks for another and doesn't know that one.
+fn expose(metrics: &Metrics, headers: &HeaderMap) -> Response {
+    let accepted = headers.get(ACCEPT).and_then(|accepted| accepted.to_str().ok());
+    let plain = accepted.is_some_and(|accepted| {
+        accepted.contains("text/plain") && !accepted.contains("application/openmetrics-text")
+    });
+    let (content_type, text) = match plain {
+        true => (metrics::PLAIN, metrics.plain()),
+        false => (metrics::OPEN_METRICS, metrics.open_metrics()),
+    };
+    match text {
+        Ok(text) => ([(CONTENT_TYPE, content_type)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +124,25 @@ mod tests {
         ] {
             health.enter(phase);
             assert_eq!(health.ready().0.is_success(), ready, "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn metrics_are_served_in_the_format_that_the_reader_knows() {
+        let openmetrics = "application/openmetrics-text";
+        for (accept, expected) in [
+            ("", openmetrics),
+            ("*/*", openmetrics),
+            (
+                "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+                openmetrics,
+            ),
+            ("text/plain;version=0.0.4", "text/plain"),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]);
+            let response = expose(&Metrics::default(), &headers);
+            let content_type = response.headers()[CONTENT_TYPE].to_str().unwrap();
+            assert!(content_type.starts_with(expected), "{accept}: {content_type}");
         }
     }
 

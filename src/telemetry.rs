@@ -1,9 +1,16 @@
-//! Logging: structured events on standard error, as text for people or JSON for collectors.
+//! Logging: structured events on standard error, as text for people or JSON for collectors. Traces, in builds that have
+//! them.
+
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::io::{self, Write};
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tokio::runtime::Handle;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use crate::api::text::is_disruptive;
 
@@ -16,22 +23,61 @@ pub enum LogFormat {
     Json,
 }
 
-/// Installs the global subscriber. Errors: the filter can't be parsed, or a subscriber is installed already.
-pub fn install(format: LogFormat, filter: &str) -> Result<(), String> {
+/// What must live as long as there may be something to tell. What is still to be sent goes out when it is dropped, which
+/// the runtime must outlive.
+#[must_use]
+pub struct Telemetry {
+    #[cfg(feature = "otel")]
+    _traces: Option<traces::Sending>,
+}
+
+/// Installs the global subscriber; traces, if there are any, are sent on this runtime. Errors, for people: the filter can't
+/// be parsed, the environment asks for traces in a way that can't be had, or a subscriber is installed already.
+pub fn install(format: LogFormat, filter: &str, runtime: &Handle) -> Result<Telemetry, String> {
     let filter = EnvFilter::try_new(filter).map_err(|e| format!("failed to parse --log {filter:?}: {e}"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
-    match format {
-        LogFormat::Text => builder
+    let log = fmt::layer();
+    let log: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        LogFormat::Text => log
             .with_ansi(false)
             .with_writer(|| OneLine(io::stderr()))
-            .try_init(),
-        LogFormat::Json => builder
+            .with_filter(filter)
+            .boxed(),
+        LogFormat::Json => log
             .json()
             .flatten_event(true)
             .with_writer(io::stderr)
-            .try_init(),
-    }
-    .map_err(|e| format!("failed to start logging: {e}"))
+            .with_filter(filter)
+            .boxed(),
+    };
+    let (layers, telemetry) = with_traces(log, runtime)?;
+    tracing_subscriber::registry()
+        .with(layers)
+        .try_init()
+        .map_err(|e| format!("failed to start logging: {e}"))?;
+    Ok(telemetry)
+}
+
+type Layers = Vec<Box<dyn Layer<Registry> + Send + Sync>>;
+
+#[cfg(feature = "otel")]
+fn with_traces(
+    log: Box<dyn Layer<Registry> + Send + Sync>,
+    runtime: &Handle,
+) -> Result<(Layers, Telemetry), String> {
+    let mut layers = vec![log];
+    let sending = traces::layer(runtime.clone())?.map(|(layer, sending)| {
+        layers.push(layer.boxed());
+        sending
+    });
+    Ok((layers, Telemetry { _traces: sending }))
+}
+
+#[cfg(not(feature = "otel"))]
+fn with_traces(
+    log: Box<dyn Layer<Registry> + Send + Sync>,
+    _runtime: &Handle,
+) -> Result<(Layers, Telemetry), String> {
+    Ok((vec![log], Telemetry {}))
 }
 
 /// Writes each event on a line of its own, whatever is in it: AWS's messages may quote what a tenant wrote, and nobody

@@ -149,10 +149,12 @@ fn every_relative_link_leads_to_a_file_and_a_heading() {
         "docs/conditions.md",
         "docs/contributing.md",
         "docs/lifecycle.md",
+        "docs/metrics.md",
         "docs/operator-permissions.md",
         "docs/plan.md",
         "docs/security.md",
         "docs/sweep.md",
+        "docs/tracing.md",
         "docs/troubleshooting.md",
     ] {
         let directory = Path::new(document).parent().unwrap();

@@ -230,7 +230,8 @@ pub struct Allow {
     #[schemars(length(max = 100), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub escalating_actions: Vec<String>,
-    /// Values that `role.name` may have: with `*`, `?`, `{namespace}` and `{cluster}`, but not wildcards alone.
+    /// Values that `role.name` may have: with `*`, `?`, `{namespace}` and `{cluster}`, but not wildcards alone. Here and
+    /// in the lists beside, no text may be of two namespaces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200), inner(length(min = 1, max = 128)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -293,7 +294,7 @@ pub struct InlineRule {
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub actions: Vec<String>,
     /// Resources: `*`, or ARNs with partition and service in full; `*`, `?`, `{namespace}`, `{cluster}` and policy
-    /// variables, which stand for the same variable only.
+    /// variables, which stand for the same variable only. No text may be of two namespaces, also not by two rules.
     #[schemars(length(min = 1, max = 200), inner(length(min = 1, max = 2048)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub resources: Vec<String>,
@@ -323,7 +324,8 @@ pub enum OnViolation {
     /// They keep what they have.
     #[default]
     Keep,
-    /// They are cut back to what the class allows.
+    /// What they have and the class doesn't allow is taken from them, whatever else is wrong with their objects;
+    /// those of objects that observe keep it.
     Revoke,
 }
 

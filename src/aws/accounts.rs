@@ -23,6 +23,7 @@ use super::error::{AwsError, ErrorClass, classify, code};
 use super::gate::{GatedClient, default_client};
 use super::paced::{Caller, Pace, Paced};
 use super::quotas::QuotaCache;
+use super::requests::Counted;
 use super::sdk::SdkIam;
 use super::sdk_error::from_sdk;
 use super::transport::{ConnectionFaultsOnly, Limits, WholeAnswers};
@@ -30,6 +31,7 @@ use crate::fair_queue::Urgency;
 use crate::gate::Gate;
 use crate::iam::arn::{AccountId, Partition, partition_of};
 use crate::iam::quota::AccountQuotas;
+use crate::metrics::Metrics;
 
 /// The name of the sessions of an assumed role. It stands in CloudTrail, and trust policies may pin
 /// it (`sts:RoleSessionName`).
@@ -117,6 +119,11 @@ pub trait Accounts: Send + Sync {
     /// The session for an account. In the case of an error nothing but STS has been called.
     async fn session(&self, account: &AccountRef) -> Result<Arc<Session>, SessionError>;
 
+    /// How fast each account takes calls, as far as there are sessions.
+    fn paces(&self) -> Vec<(AccountId, Arc<Pace>)> {
+        Vec::new()
+    }
+
     /// The process stops: who waits for the turn of a call gets an error instead.
     fn stop(&self) {}
 }
@@ -137,6 +144,7 @@ pub struct SdkAccounts {
     look_ups: LookUps,
     paces: Paces,
     stop: CancellationToken,
+    metrics: Arc<Metrics>,
 }
 
 impl SdkAccounts {
@@ -147,30 +155,35 @@ impl SdkAccounts {
     /// Timeouts and the number of attempts are [`Limits::default`]; the SDK's settings for them
     /// (`AWS_MAX_ATTEMPTS`, `AWS_RETRY_MODE`) have no effect.
     pub async fn from_environment() -> Self {
-        Self::gated_from_environment(Arc::new(Gate::always_open()), &Limits::default()).await
+        let gate = Arc::new(Gate::always_open());
+        Self::gated_from_environment(gate, &Limits::default(), Arc::default()).await
     }
 
-    /// The same with limits of the caller's, where every request passes a gate just before it is sent.
-    pub async fn gated_from_environment(gate: Arc<Gate>, limits: &Limits) -> Self {
+    /// The same with limits of the caller's, where every request passes a gate just before it is sent, and is counted.
+    pub async fn gated_from_environment(gate: Arc<Gate>, limits: &Limits, metrics: Arc<Metrics>) -> Self {
         let region = RegionProviderChain::default_provider().or_else(DEFAULT_REGION);
         let config = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .region(region)
             // Here and not later, so that the credentials providers have it too.
-            .http_client(GatedClient::new(default_client(), gate))
+            .http_client(GatedClient::new(default_client(), gate, Arc::clone(&metrics)))
             .load()
             .await;
-        Self::from_config(&config, limits)
+        Self::counted(&config, limits, metrics)
     }
 
     /// With a configuration of the caller's, whose client is put behind a gate.
-    pub fn gated(config: &SdkConfig, limits: &Limits, gate: Arc<Gate>) -> Self {
+    pub fn gated(config: &SdkConfig, limits: &Limits, gate: Arc<Gate>, metrics: Arc<Metrics>) -> Self {
         let inner = config.http_client().unwrap_or_else(default_client);
-        let client = GatedClient::new(inner, gate);
-        Self::from_config(&config.to_builder().http_client(client).build(), limits)
+        let client = GatedClient::new(inner, gate, Arc::clone(&metrics));
+        Self::counted(&config.to_builder().http_client(client).build(), limits, metrics)
     }
 
     /// With a configuration of the caller's, whose timeouts and retries the limits replace.
     pub fn from_config(config: &SdkConfig, limits: &Limits) -> Self {
+        Self::counted(config, limits, Arc::default())
+    }
+
+    fn counted(config: &SdkConfig, limits: &Limits, metrics: Arc<Metrics>) -> Self {
         let config = config
             .to_builder()
             .timeout_config(limits.timeouts())
@@ -181,6 +194,7 @@ impl SdkAccounts {
             look_ups: LookUps::default(),
             paces: Paces::default(),
             stop: CancellationToken::new(),
+            metrics,
         }
     }
 
@@ -196,13 +210,14 @@ impl SdkAccounts {
     fn start_look_up(&self, account: &AccountRef) -> LookUp {
         let config = self.config.clone();
         let (account, paces, stop) = (account.clone(), Arc::clone(&self.paces), self.stop.clone());
+        let counted = Counted::new(Arc::clone(&self.metrics));
         let mut entry = Entry {
             look_ups: Arc::clone(&self.look_ups),
             account: account.clone(),
             keep: false,
         };
         let task = tokio::spawn(async move {
-            let result = look_up(&config, &account, &paces, &stop).await;
+            let result = look_up(&config, &account, counted, &paces, &stop).await;
             entry.keep = result.is_ok();
             drop(entry);
             result
@@ -238,6 +253,14 @@ impl Accounts for SdkAccounts {
         self.shared_look_up(account).await
     }
 
+    fn paces(&self) -> Vec<(AccountId, Arc<Pace>)> {
+        let paces = lock(&self.paces);
+        paces
+            .iter()
+            .map(|(account, pace)| (account.clone(), Arc::clone(pace)))
+            .collect()
+    }
+
     fn stop(&self) {
         self.stop.cancel();
     }
@@ -266,6 +289,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 async fn look_up(
     config: &SdkConfig,
     account: &AccountRef,
+    counted: Counted,
     paces: &Paces,
     stop: &CancellationToken,
 ) -> SessionResult {
@@ -273,7 +297,7 @@ async fn look_up(
         None => config.clone(),
         Some(role) => assume(config, role).await,
     };
-    let (found, partition) = who_am_i(&config).await.map_err(|error| {
+    let (found, partition) = who_am_i(&config, counted.clone()).await.map_err(|error| {
         let error = without_external_id(error, account.assume_role.as_ref());
         match error.class {
             ErrorClass::Denied | ErrorClass::Invalid => SessionError::CredentialsInvalid(error),
@@ -290,6 +314,7 @@ async fn look_up(
         aws_sdk_iam::config::Builder::from(&config)
             .retry_classifier(ConnectionFaultsOnly)
             .interceptor(WholeAnswers)
+            .interceptor(counted)
             .build(),
     );
     let pace = Arc::clone(
@@ -325,11 +350,12 @@ async fn assume(config: &SdkConfig, role: &AssumeRole) -> SdkConfig {
 }
 
 /// GetCallerIdentity, which needs no permission: account and partition of the credentials.
-async fn who_am_i(config: &SdkConfig) -> Result<(AccountId, Partition), AwsError> {
+async fn who_am_i(config: &SdkConfig, counted: Counted) -> Result<(AccountId, Partition), AwsError> {
     let client = aws_sdk_sts::Client::from_conf(
         aws_sdk_sts::config::Builder::from(config)
             .retry_classifier(ConnectionFaultsOnly)
             .interceptor(WholeAnswers)
+            .interceptor(counted)
             .build(),
     );
     let caller = client

@@ -16,7 +16,9 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::{RuntimeComponents, RuntimeComponentsBuilder};
 use aws_smithy_types::config_bag::ConfigBag;
 
+use super::requests::ForCredentials;
 use crate::gate::Gate;
+use crate::metrics::Metrics;
 
 /// The SDK's default client, which it makes for itself where it is given none.
 pub(super) fn default_client() -> SharedHttpClient {
@@ -30,11 +32,12 @@ pub(super) fn default_client() -> SharedHttpClient {
 pub(super) struct GatedClient {
     inner: SharedHttpClient,
     gate: Arc<Gate>,
+    metrics: Arc<Metrics>,
 }
 
 impl GatedClient {
-    pub(super) fn new(inner: SharedHttpClient, gate: Arc<Gate>) -> Self {
-        Self { inner, gate }
+    pub(super) fn new(inner: SharedHttpClient, gate: Arc<Gate>, metrics: Arc<Metrics>) -> Self {
+        Self { inner, gate, metrics }
     }
 }
 
@@ -47,6 +50,7 @@ impl HttpClient for GatedClient {
         SharedHttpConnector::new(GatedConnector {
             inner: self.inner.http_connector(settings, components),
             gate: Arc::clone(&self.gate),
+            metrics: Arc::clone(&self.metrics),
         })
     }
 
@@ -75,16 +79,21 @@ impl HttpClient for GatedClient {
 struct GatedConnector {
     inner: SharedHttpConnector,
     gate: Arc<Gate>,
+    metrics: Arc<Metrics>,
 }
 
 impl HttpConnector for GatedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (inner, gate) = (self.inner.clone(), Arc::clone(&self.gate));
+        let metrics = Arc::clone(&self.metrics);
         HttpConnectorFuture::new(async move {
             // Neither a timeout nor an IO error, so that the SDK doesn't repeat it.
             gate.pass()
                 .map_err(|closed| ConnectorError::other(closed.into(), None))?;
-            inner.call(request).await
+            match ForCredentials::of(&request, metrics) {
+                None => inner.call(request).await,
+                Some(counted) => counted.through(inner.call(request)).await,
+            }
         })
     }
 }

@@ -11,6 +11,7 @@ pub mod paced;
 pub mod pacing;
 pub mod quotas;
 mod region;
+pub mod requests;
 mod sdk;
 mod sdk_error;
 pub mod transport;

@@ -64,6 +64,15 @@ impl Pace {
             .collect()
     }
 
+    /// How many calls are held back, by operation.
+    pub fn waiting(&self) -> BTreeMap<&'static str, usize> {
+        let lanes = lock(&self.lanes);
+        let waiting = lanes.iter();
+        waiting
+            .map(|(operation, lane)| (*operation, lock(&lane.state).line.len()))
+            .collect()
+    }
+
     fn lane(&self, operation: &'static str) -> Arc<Lane> {
         let mut lanes = lock(&self.lanes);
         Arc::clone(lanes.entry(operation).or_insert_with(|| {

@@ -55,7 +55,8 @@ pub struct IamPolicyArgs {
     #[arg(long, value_name = "ARN")]
     pub operator_role_arn: Vec<RoleArn>,
     /// A permissions boundary that roles may have beside those of the classes: while a class changes it, and before
-    /// adoption. May be given several times.
+    /// adoption. May be given several times. Where a live class is given, with its status, those that its roles still
+    /// carry are taken from there.
     #[arg(long, value_name = "ARN")]
     pub former_boundary: Vec<PolicyArn>,
     /// A managed policy that roles of allow.adopt have had before, attached again when they are given back. May be
@@ -113,14 +114,18 @@ pub fn run(args: &IamPolicyArgs) -> ExitCode {
 fn policies(args: &IamPolicyArgs) -> Result<Output, Stop> {
     let documents = crate::manifest::read(&args.classes).map_err(Stop::Unusable)?;
     let given = given::classes(documents)?;
-    let classes: Vec<Class<'_>> = given.iter().map(|(spec, rules)| Class { rules, spec }).collect();
+    let classes: Vec<Class<'_>> = given
+        .classes
+        .iter()
+        .map(|(spec, rules)| Class { rules, spec })
+        .collect();
     let options = Options {
         cluster_name: args.cluster_name.clone(),
         cluster_uid: args.cluster_uid.clone(),
         account: args.account_id.clone(),
         partition: args.partition.clone(),
         issuer: args.issuer.clone(),
-        former_boundaries: args.former_boundary.clone(),
+        former_boundaries: [&args.former_boundary[..], &given.former_boundaries].concat(),
         former_policies: args.former_policy.clone(),
         operator_roles: args.operator_role_arn.clone(),
         account_sweep: !args.no_account_sweep,

@@ -5,32 +5,75 @@
 //! the operator to everybody's objects. Here each object is passed over as text first, which has no such limit.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::Resource;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 /// An object, or why it can't be read.
+///
+/// Only its metadata is kept as it is; the rest is text, and read by whoever needs it: thousands of objects lie in the
+/// caches, most of them for hours, and as maps and lists each takes three times the room.
 #[derive(Clone, Debug)]
-pub struct Guarded<K>(pub Result<K, Unreadable>);
+pub struct Guarded<K> {
+    metadata: ObjectMeta,
+    rest: Result<Box<str>, Box<Unreadable>>,
+    kind: PhantomData<fn() -> K>,
+}
 
-/// What is known of an object that can't be read.
+/// What is known of an object that can't be read, besides its metadata.
 #[derive(Clone, Debug)]
 pub struct Unreadable {
     /// Why.
     pub error: String,
-    /// Its metadata.
-    pub metadata: ObjectMeta,
     /// The conditions in its status, as far as they can be read.
     pub conditions: Vec<Condition>,
 }
 
+impl<K: Resource + DeserializeOwned> Guarded<K> {
+    /// The object. Each time it is read anew from text of a few KiB.
+    pub fn read(&self) -> Result<K, Unreadable> {
+        let text = self.rest.as_ref().map_err(|unreadable| (**unreadable).clone())?;
+        let mut object: K = serde_json::from_str(text).map_err(|error| Unreadable {
+            error: error.to_string(),
+            conditions: vec![],
+        })?;
+        *object.meta_mut() = self.metadata.clone();
+        Ok(object)
+    }
+
+    /// A part of the object: of one that can be read, what `P` has of its spec and status.
+    pub fn read_part<P: DeserializeOwned>(&self) -> Option<P> {
+        let text = self.rest.as_ref().ok()?;
+        serde_json::from_str(text).ok()
+    }
+
+    /// Whether it can be read.
+    pub fn is_readable(&self) -> bool {
+        self.rest.is_ok()
+    }
+}
+
+/// An object as it comes.
 #[derive(Deserialize)]
 struct Outline<'a> {
     metadata: ObjectMeta,
     #[serde(borrow)]
+    spec: Option<&'a RawValue>,
+    #[serde(borrow)]
+    status: Option<&'a RawValue>,
+}
+
+/// What is kept of it as text. The metadata is put in when it is read.
+#[derive(Serialize)]
+struct Rest<'a> {
+    metadata: ObjectMeta,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spec: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'a RawValue>,
 }
 
@@ -43,21 +86,33 @@ struct Status {
 impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        let error = match serde_json::from_str(text.get()) {
-            Ok(object) => return Ok(Guarded(Ok(object))),
-            Err(error) => error,
-        };
         // Metadata comes from the API server itself: nothing that a person writes makes it unreadable.
-        let Outline { metadata, status } =
-            serde_json::from_str(text.get()).map_err(serde::de::Error::custom)?;
-        let status = status
-            .and_then(|status| serde_json::from_str(status.get()).ok())
-            .unwrap_or_else(Status::default);
-        Ok(Guarded(Err(Unreadable {
-            error: error.to_string(),
+        let Outline {
             metadata,
-            conditions: status.conditions,
-        })))
+            spec,
+            status,
+        } = serde_json::from_str(text.get()).map_err(serde::de::Error::custom)?;
+        let rest = Rest {
+            metadata: ObjectMeta::default(),
+            spec,
+            status,
+        };
+        let rest = serde_json::to_string(&rest).map_err(serde::de::Error::custom)?;
+        let rest = match serde_json::from_str::<K>(&rest) {
+            Ok(_) => Ok(rest.into_boxed_str()),
+            Err(error) => {
+                let status = status.and_then(|status| serde_json::from_str(status.get()).ok());
+                Err(Box::new(Unreadable {
+                    error: error.to_string(),
+                    conditions: status.unwrap_or_else(Status::default).conditions,
+                }))
+            }
+        };
+        Ok(Guarded {
+            metadata,
+            rest,
+            kind: PhantomData,
+        })
     }
 }
 
@@ -82,17 +137,11 @@ impl<K: Resource> Resource for Guarded<K> {
     }
 
     fn meta(&self) -> &ObjectMeta {
-        match &self.0 {
-            Ok(object) => object.meta(),
-            Err(unreadable) => &unreadable.metadata,
-        }
+        &self.metadata
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
-        match &mut self.0 {
-            Ok(object) => object.meta_mut(),
-            Err(unreadable) => &mut unreadable.metadata,
-        }
+        &mut self.metadata
     }
 }
 
@@ -126,12 +175,17 @@ mod tests {
         );
         let list: ObjectList<Guarded<MlServiceRole>> = serde_json::from_str(&list).unwrap();
         let [deep, flat] = &list.items[..] else { panic!() };
-        assert_eq!(flat.0.as_ref().unwrap().spec.inline_policies[0].name, "p");
+        let flat = flat.read().unwrap();
+        assert_eq!(flat.spec.inline_policies[0].name, "p");
+        assert_eq!(
+            (flat.name_any().as_str(), flat.status.unwrap().conditions.len()),
+            ("flat", 1)
+        );
         assert_eq!(
             (deep.name_any().as_str(), deep.uid().unwrap().as_str()),
             ("deep", "uid-deep")
         );
-        let unreadable = deep.0.as_ref().unwrap_err();
+        let unreadable = deep.read().unwrap_err();
         assert!(
             unreadable.error.contains("recursion limit"),
             "{}",
@@ -144,8 +198,11 @@ mod tests {
     fn one_deeply_nested_object_does_not_break_a_watch() {
         let line = format!(r#"{{"type":"MODIFIED","object":{}}}"#, nested("deep", 5000));
         match serde_json::from_str::<WatchEvent<Guarded<MlServiceRole>>>(&line).unwrap() {
-            WatchEvent::Modified(Guarded(Err(unreadable))) => {
-                assert_eq!(unreadable.metadata.name.as_deref(), Some("deep"));
+            WatchEvent::Modified(object) => {
+                assert_eq!(
+                    (object.name_any().as_str(), object.is_readable()),
+                    ("deep", false)
+                );
             }
             event => panic!("{event:?}"),
         }
@@ -154,8 +211,8 @@ mod tests {
     #[test]
     fn an_object_of_another_shape_stands_for_itself() {
         let text = r#"{"metadata":{"name":"odd"},"spec":{"mode":"Sometimes"},"status":"nonsense"}"#;
-        let Guarded(read) = serde_json::from_str::<Guarded<MlServiceRole>>(text).unwrap();
-        let unreadable = read.unwrap_err();
+        let odd: Guarded<MlServiceRole> = serde_json::from_str(text).unwrap();
+        let unreadable = odd.read().unwrap_err();
         assert!(unreadable.error.contains("Sometimes"), "{}", unreadable.error);
         assert!(unreadable.conditions.is_empty());
     }

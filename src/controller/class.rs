@@ -39,7 +39,7 @@ const RECHECK_DELETING: Duration = Duration::from_secs(30);
 /// The entry point for the controller's queue.
 pub async fn reconcile(class: Arc<GuardedClass>, context: Arc<Context>) -> Result<Action, Infallible> {
     let name = class.name_any();
-    let class = match &class.0 {
+    let class = match class.read() {
         Ok(class) => class,
         Err(invalid) => {
             warn!(
@@ -51,7 +51,7 @@ pub async fn reconcile(class: Arc<GuardedClass>, context: Arc<Context>) -> Resul
         }
     };
     let span = info_span!("reconcile", class = name);
-    let action = match one(class, &context).instrument(span).await {
+    let action = match one(&class, &context).instrument(span).await {
         Ok(action) => action,
         Err(error) if error.is_gone() => Action::await_change(),
         Err(error) if error.is_surprise() => {
@@ -126,10 +126,7 @@ async fn let_go(class: &MlServiceRoleClass, context: &Arc<Context>) -> Result<Ac
 fn tenure(role: &GuardedRole) -> Tenure {
     Tenure {
         object: format!("{}/{}", role.namespace().unwrap_or_default(), role.name_any()),
-        class_name: match &role.0 {
-            Ok(role) => Ok(role.spec.class_name.clone()),
-            Err(_) => Err(()),
-        },
+        class_name: role.read().map(|role| role.spec.class_name).map_err(|_| ()),
         placement: placement(role).transpose(),
         has_finalizer: role.finalizers().iter().any(|f| f == ROLE_FINALIZER),
     }

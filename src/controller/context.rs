@@ -19,6 +19,7 @@ use crate::api::{MlServiceRole, MlServiceRoleClass};
 use crate::aws::Accounts;
 use crate::cluster::{Events, Guarded, Kubernetes};
 use crate::iam::arn::Issuer;
+use crate::metrics::Metrics;
 use crate::plan::{Clock, ClusterIdentity, KnownBoundary};
 
 /// A role as cached; one that can't be read is kept apart and stops nobody.
@@ -74,6 +75,8 @@ pub struct Context {
     pub sweeps: Sweeps,
     /// Who is worked on next.
     pub turns: Turns,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
     /// Wakes classes up.
     pub wake_class: UnboundedSender<ObjectRef<GuardedClass>>,
     /// Wakes roles up.
@@ -107,6 +110,7 @@ impl Context {
         issuer: Issuer,
         timing: Timing,
         concurrency: usize,
+        metrics: Arc<Metrics>,
         wake_class: UnboundedSender<ObjectRef<GuardedClass>>,
         wake_role: UnboundedSender<ObjectRef<GuardedRole>>,
     ) -> Self {
@@ -122,6 +126,7 @@ impl Context {
             index: Arc::default(),
             sweeps: Sweeps::default(),
             turns: Turns::new(concurrency),
+            metrics,
             wake_class,
             wake_role,
             started: Instant::now(),

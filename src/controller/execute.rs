@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tracing::{Level, info, warn};
+use tracing::{Instrument, Level, debug_span, info, warn};
 
 use super::failure;
 use super::record::Record;
@@ -76,7 +76,9 @@ pub async fn run(
                 run.surprised = true;
                 return run;
             }
-            match carry_out(step, hands, record, object, &mut run.notices).await {
+            let span = debug_span!("step", otel.name = step.action(), on = step.target());
+            let carried_out = carry_out(step, hands, record, object, &mut run.notices);
+            match carried_out.instrument(span).await {
                 StepResult::Done => {
                     info!(
                         namespace = hands.namespace,

@@ -56,8 +56,8 @@ impl Index {
     /// Notes what an MlServiceRole asks for; `None` is one that went, or can't be read.
     pub fn note_role(&self, namespace: &str, name: &str, role: Option<&GuardedRole>) {
         let asks = role
-            .and_then(|role| role.0.as_ref().ok())
-            .map(service_account_names);
+            .and_then(|role| role.read().ok())
+            .map(|role| service_account_names(&role));
         let mut roles = write(&self.roles);
         let here = roles.entry(namespace.to_owned()).or_default();
         here.note(name, asks.unwrap_or_default());
@@ -69,9 +69,9 @@ impl Index {
     /// Notes all MlServiceRoles anew.
     pub fn note_roles<'a>(&self, all: impl Iterator<Item = &'a GuardedRole>) {
         let mut fresh: HashMap<String, Roles> = HashMap::new();
-        for role in all.filter_map(|role| role.0.as_ref().ok()) {
+        for role in all.filter_map(|role| role.read().ok()) {
             let here = fresh.entry(role.namespace().unwrap_or_default()).or_default();
-            here.note(&role.name_any(), service_account_names(role));
+            here.note(&role.name_any(), service_account_names(&role));
         }
         *write(&self.roles) = fresh;
         self.roles_filled.cancel();
@@ -201,7 +201,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::cluster::Guarded;
 
     fn role(name: &str, accounts: &[&str]) -> GuardedRole {
         let accounts: Vec<Value> = accounts.iter().map(|name| json!({ "name": name })).collect();
@@ -210,7 +209,7 @@ mod tests {
             "metadata": {"name": name, "namespace": "n"},
             "spec": {"serviceAccounts": accounts},
         });
-        Guarded(Ok(serde_json::from_value(role).unwrap()))
+        serde_json::from_str(&role.to_string()).unwrap()
     }
 
     fn account(name: &str, annotations: Value) -> PartialObjectMeta<ServiceAccount> {
@@ -247,7 +246,7 @@ mod tests {
         index.note_role(
             "n",
             "a",
-            Some(&Guarded(Ok(serde_json::from_value(absent).unwrap()))),
+            Some(&serde_json::from_str(&absent.to_string()).unwrap()),
         );
         assert_eq!(index.asking_for("n", "a"), ["a"]);
     }

@@ -22,8 +22,9 @@ use crate::guard::{self, ClassRules, Refusal, Request};
 use crate::iam::arn::Issuer;
 use crate::iam::quota::RoleUsage;
 use crate::plan::{
-    self, Account, BindingVerdict, Outcome, Resolution, RoleIntent, bind, cut_back, drift_repaired,
-    placement_in_force, plan, plan_cut_back, plan_observed, resolve, revoked, select_class,
+    Account, BindingVerdict, Clock, Next, Outcome, Placement, Resolution, RoleIntent, RoleKnowledge,
+    Surroundings, Withdrawal, assemble, bind, drift_kinds, drift_repaired, placement_in_force, plan,
+    plan_observed, plan_withdrawal, revoked, select_class,
 };
 
 /// Reconciles an object that isn't being deleted.
@@ -37,9 +38,8 @@ pub async fn maintain(
     let mut usage = None;
     let prepared = prepare(context, record, &object, &mut class_name, &mut usage).await;
     let Prepared {
-        intent,
+        work,
         session,
-        refused,
         in_use: _in_use,
     } = match prepared {
         Ok(prepared) => prepared,
@@ -59,12 +59,8 @@ pub async fn maintain(
             };
         }
     };
-    let arn = intent.arn().clone();
-    let planner = match (object.spec.mode, &refused) {
-        (Some(Mode::Observe), _) => plan_observed,
-        (Some(Mode::Manage) | None, None) => plan,
-        (Some(Mode::Manage) | None, Some(_)) => plan_cut_back,
-    };
+    let placement = work.placement().clone();
+    let arn = placement.role_arn.clone();
     let known = record.synced.as_ref();
     let urgency = match known.is_some_and(|synced| synced.generation == object.metadata.generation) {
         true => Urgency::Routine,
@@ -78,39 +74,38 @@ pub async fn maintain(
         &arn,
         Some(&iam),
         started,
-        |object, known, around, clock| planner(&intent, has_finalizer(object), known, around, clock),
+        |object, known, around, clock| work.plan(object, known, around, clock),
     )
     .await;
     if has_finalizer(&object) {
-        record.placed = Some(intent.placement.clone());
+        record.placed = Some(placement.clone());
     }
-    let around = observe::neighbourhood(context, record, &object, context.now()).await;
-    let bindings = bind(&intent, surroundings(&around)).verdicts;
-    note_drift(
-        context,
-        record,
-        &object,
-        &intent.placement.class,
-        &bindings,
-        &mut driven,
-    );
     let ours = matches!(driven.outcome, Outcome::Synced | Outcome::Failed(_));
-    if let Some(why) = refused {
-        driven.notices.extend(revoked(&why, &driven.done));
-        let cut = Box::new(driven.outcome);
-        driven.outcome = Outcome::Revoked { why, cut };
-    }
+    let (bindings, updates) = match work {
+        Work::Keep(intent) => {
+            let around = observe::neighbourhood(context, record, &object, context.now()).await;
+            let bindings = bind(&intent, surroundings(&around)).verdicts;
+            note_drift(context, record, &object, &placement.class, &bindings, &mut driven);
+            (bindings, intent.preset_updates)
+        }
+        Work::Withdraw(_, why) => {
+            driven.notices.extend(revoked(&why, &driven.done));
+            let cut = Box::new(driven.outcome);
+            driven.outcome = Outcome::Revoked { why, cut };
+            (vec![], vec![])
+        }
+    };
     let knowledge = Some(record.knowledge(arn.name())).filter(|known| ours && known.was_ours);
     Conclusion {
         object,
         drive: driven,
         class: class_name,
         facts: ConclusionFacts {
-            placement: Some(intent.placement),
+            placement: Some(placement),
             knowledge,
             usage,
             bindings,
-            updates: intent.preset_updates,
+            updates,
         },
     }
 }
@@ -135,6 +130,11 @@ fn note_drift(
     };
     let before = record.synced.replace(synced.clone()).unwrap_or_default();
     let same = before.generation == synced.generation && before.class == synced.class;
+    if same {
+        for kind in drift_kinds(&driven.done, &before.bound) {
+            context.metrics.drift_found(kind, 1);
+        }
+    }
     let Some(notice) = drift_repaired(&driven.done, &before.bound).filter(|_| same) else {
         return;
     };
@@ -154,11 +154,45 @@ fn class_version(context: &Context, name: &str) -> String {
 
 /// What a reconcile works towards.
 struct Prepared {
-    intent: RoleIntent,
+    work: Work,
     session: Arc<Session>,
-    /// Set where the class doesn't allow all that the object asks for, and the intent is what is left of it.
-    refused: Option<Refusal>,
     in_use: ClassUse,
+}
+
+/// What is done to the role.
+enum Work {
+    /// It becomes what the object says.
+    Keep(Box<RoleIntent>),
+    /// The object is refused for this: what the class doesn't allow is taken from the role.
+    Withdraw(Box<Withdrawal>, Refusal),
+}
+
+impl Work {
+    fn placement(&self) -> &Placement {
+        match self {
+            Work::Keep(intent) => &intent.placement,
+            Work::Withdraw(withdrawal, _) => &withdrawal.placement,
+        }
+    }
+
+    fn plan(
+        &self,
+        object: &MlServiceRole,
+        known: &RoleKnowledge,
+        around: Surroundings<'_>,
+        clock: &Clock,
+    ) -> Next {
+        match self {
+            Work::Withdraw(withdrawal, _) => plan_withdrawal(withdrawal, known, around, clock),
+            Work::Keep(intent) => {
+                let planner = match object.spec.mode {
+                    Some(Mode::Observe) => plan_observed,
+                    Some(Mode::Manage) | None => plan,
+                };
+                planner(intent, has_finalizer(object), known, around, clock)
+            }
+        }
+    }
 }
 
 /// From the object to what its role must be, or how the reconcile ends.
@@ -194,17 +228,16 @@ async fn prepare(
         spec: &object.spec,
     };
     // Before the account is asked for: what is refused anyway needs no call.
-    let mut refused = guard::check(&rules, request).err();
-    let has_role = has_finalizer(object) && object.spec.mode != Some(Mode::Observe);
-    let revokes = has_role && rules.on_violation == OnViolation::Revoke;
-    let told = |refusal: &Refusal| match has_role {
-        true => refusal.clone().of_live_role(),
-        false => refusal.clone(),
+    let allowed = guard::check(&rules, request);
+    let observes = object.spec.mode == Some(Mode::Observe);
+    let revokes = has_finalizer(object) && !observes && rules.on_violation == OnViolation::Revoke;
+    let told = |refusal: Refusal| match (has_finalizer(object), observes) {
+        (true, true) => refusal.of_observed_role(),
+        (true, false) if !revokes => refusal.of_live_role(),
+        _ => refusal,
     };
-    if let Some(refusal) = &refused
-        && !revokes
-    {
-        return Err(Outcome::Refused(told(refusal)));
+    if let (Err(refusal), false) = (&allowed, revokes) {
+        return Err(Outcome::Refused(told(refusal.clone())));
     }
     let session = context
         .accounts
@@ -228,18 +261,17 @@ async fn prepare(
         account: &account,
         cluster: &context.cluster,
     };
-    *usage = plan::usage(from);
-    if refused.is_none() {
-        refused = guard::check(&rules, from.request()).err();
-        if let Some(refusal) = &refused
-            && !revokes
-        {
-            return Err(Outcome::Refused(told(refusal)));
-        }
-    }
-    let intent = match &refused {
-        None => resolve(from).map_err(Outcome::Refused)?,
-        Some(refusal) => cut_back(from).ok_or_else(|| Outcome::Refused(refusal.clone()))?,
+    let allowed = allowed
+        .and_then(|()| guard::check_account(&rules, (&account.partition, &account.id), &object.spec))
+        .map_err(told);
+    let assembled = allowed.and_then(|()| assemble(from));
+    *usage = assembled.as_ref().ok().map(RoleIntent::usage);
+    let work = match assembled.and_then(RoleIntent::fitting) {
+        Ok(intent) => Work::Keep(Box::new(intent)),
+        Err(refusal) => match Withdrawal::of(from).filter(|_| revokes) {
+            Some(withdrawal) => Work::Withdraw(Box::new(withdrawal), refusal),
+            None => return Err(Outcome::Refused(refusal)),
+        },
     };
     // Labels and uid of a former namespace must not decide what an object of the present one gets.
     if record.namespace_uid.is_none() && !has_finalizer(object) {
@@ -258,9 +290,8 @@ async fn prepare(
     match &record.namespace_uid {
         Some(uid) if *uid != namespace.uid => Err(not_known()),
         _ => Ok(Prepared {
-            intent,
+            work,
             session,
-            refused,
             in_use,
         }),
     }

@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use crate::api::{MlServiceRole, PLACEMENT_ANNOTATION, ROLE_FINALIZER};
+use crate::api::{PLACEMENT_ANNOTATION, ROLE_FINALIZER};
 use crate::guard::Refusal;
 use crate::plan::Placement;
 
@@ -16,7 +16,7 @@ pub fn placement(object: &impl ResourceExt) -> Result<Option<Placement>, Refusal
 }
 
 /// Whether a role may exist already.
-pub fn has_finalizer(object: &MlServiceRole) -> bool {
+pub fn has_finalizer(object: &impl ResourceExt) -> bool {
     object.annotations().contains_key(PLACEMENT_ANNOTATION)
         && object
             .finalizers()

@@ -7,6 +7,7 @@ mod depart;
 mod drive;
 pub mod execute;
 pub(crate) mod failure;
+mod gauges;
 mod index;
 mod maintain;
 pub(crate) mod marks;

@@ -57,10 +57,7 @@ pub fn class(context: &Context, name: &str) -> Option<Result<MlServiceRoleClass,
         .caches
         .classes
         .get(&ObjectRef::<GuardedClass>::new(name))?;
-    Some(match &found.0 {
-        Ok(class) => Ok(class.clone()),
-        Err(invalid) => Err(invalid.error.clone()),
-    })
+    Some(found.read().map_err(|invalid| invalid.error))
 }
 
 /// Names of the classes that are annotated as default, in order.
@@ -152,7 +149,7 @@ fn rivals(
         .iter()
         .filter_map(of_name)
         .filter(|role| role.meta().uid != object.metadata.uid)
-        .filter_map(|role| role.0.as_ref().ok().map(rival))
+        .filter_map(|role| Some(rival(&role.read().ok()?)))
         .collect()
 }
 

@@ -17,6 +17,7 @@ use super::observe;
 use super::record::{Pause, Record};
 use super::report::{self, Facts};
 use super::{depart, maintain, unreadable, watch};
+use crate::api::condition::reasons;
 use crate::api::{MlServiceRole, ROLE_FINALIZER};
 use crate::fair_queue::Urgency;
 use crate::plan::{Failure, Outcome};
@@ -55,7 +56,8 @@ fn urgency(object: &GuardedRole) -> Urgency {
         let status = object.status.as_ref();
         status.and_then(|status| status.observed_generation) == object.metadata.generation
     };
-    let settled = object.meta().deletion_timestamp.is_none() && object.0.as_ref().is_ok_and(seen);
+    let settled =
+        object.meta().deletion_timestamp.is_none() && object.read().is_ok_and(|object| seen(&object));
     if settled {
         Urgency::Routine
     } else {
@@ -65,15 +67,15 @@ fn urgency(object: &GuardedRole) -> Urgency {
 
 async fn in_turn(object: Arc<GuardedRole>, context: Arc<Context>) -> Result<Action, Infallible> {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let cached = match &object.0 {
+    let cached = match object.read() {
         Ok(cached) => cached,
         Err(invalid) => {
-            unreadable::tell(&context, &object, invalid).await;
+            unreadable::tell(&context, &object, &invalid).await;
             return Ok(Action::await_change());
         }
     };
     let span = info_span!("reconcile", namespace, object = name);
-    Ok(one(cached, &context).instrument(span).await)
+    Ok(one(&cached, &context).instrument(span).await)
 }
 
 async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Action {
@@ -119,6 +121,9 @@ async fn with(record: &mut Record, cached: &MlServiceRole, uid: &str, context: &
         maintain::maintain(context, record, object, started).await
     };
     if conclusion.drive.released {
+        context
+            .metrics
+            .reconciled("released", reasons::DELETING, took(context, started));
         // The status goes with the object; Events stay.
         report::announce(context, &conclusion.object, &conclusion.drive.notices).await;
         context.release(uid);
@@ -127,7 +132,11 @@ async fn with(record: &mut Record, cached: &MlServiceRole, uid: &str, context: &
         watch::wake_rivals(roles, &context.index, &context.wake_role, &conclusion.object);
         return Action::await_change();
     }
-    conclude(context, record, conclusion, key).await
+    conclude(context, record, conclusion, key, started).await
+}
+
+fn took(context: &Context, started: Duration) -> Duration {
+    context.now().saturating_sub(started)
 }
 
 /// After a start nothing is known of any role, and a sweep tells of all at once what would cost some calls for each. It
@@ -149,6 +158,7 @@ async fn conclude(
     record: &mut Record,
     conclusion: Conclusion,
     key: String,
+    started: Duration,
 ) -> Action {
     let Conclusion {
         object,
@@ -167,6 +177,13 @@ async fn conclude(
     }
     if drive.outdated && record.outdated_retries < QUIET_RETRIES {
         record.outdated_retries += 1;
+        let reason = drive
+            .outcome
+            .failure()
+            .map_or(reasons::CONFLICT, |failure| failure.refusal.reason);
+        context
+            .metrics
+            .reconciled("outdated", reason, took(context, started));
         return Action::requeue(RETRY_OUTDATED * record.outdated_retries);
     }
     let wait = match (drive.outcome.failure(), &drive.outcome) {
@@ -211,6 +228,7 @@ async fn conclude(
         (None, Outcome::Synced | Outcome::Observed(_), None) if record.target.is_some() => None,
         (None, ..) => Some(jittered(context.timing.sweep_interval, &object)),
     };
+    let (outcome, reason) = (report.outcome.label(), crate::plan::reason(&report));
     let published = report::publish(
         context,
         record,
@@ -226,6 +244,9 @@ async fn conclude(
         },
     )
     .await;
+    context
+        .metrics
+        .reconciled(outcome, reason, took(context, started));
     let error = match published {
         Ok(()) => {
             record.outdated_retries = 0;

@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::context::{Caches, Context, GuardedClass, GuardedRole, Timing};
-use super::{class, reconcile, sweep, watch};
+use super::{class, gauges, reconcile, sweep, watch};
 use crate::api::MlServiceRole;
 use crate::aws::Accounts;
 use crate::cluster::Events;
 use crate::iam::arn::Issuer;
+use crate::metrics::Metrics;
 use crate::plan::ClusterIdentity;
 
 /// What the controller is told at its start.
@@ -44,6 +45,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// How long a stop may take.
     pub shutdown_grace: Duration,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Runs until `stop`, then lets steps under way finish, at most for the grace; true if nothing is under way any more.
@@ -83,9 +86,11 @@ pub async fn start(
             max_backoff: settings.max_backoff,
         },
         settings.concurrency,
+        Arc::clone(&settings.metrics),
         wake_class.clone(),
         wake_role.clone(),
     ));
+    gauges::show(&context);
 
     let mut watches = JoinSet::new();
     let forget = {

@@ -14,10 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use kube::{Resource, ResourceExt};
+use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
 pub use self::state::{Findings, Report, Sweeps};
@@ -47,7 +46,6 @@ struct SweptClass {
 /// Goes round until the future is dropped.
 pub async fn run(context: Arc<Context>) {
     let mut memories: HashMap<AccountId, Memory> = HashMap::new();
-    let mut turns = JoinSet::new();
     let mut first = true;
     loop {
         let began = Instant::now();
@@ -56,21 +54,22 @@ pub async fn run(context: Arc<Context>) {
         if first {
             wake_forgotten(&context, &each);
         }
+        let next = began + jittered(context.timing.sweep_interval);
         let over = if first {
             Duration::from_secs(1) * u32::try_from(each.len()).unwrap_or(u32::MAX) / WOKEN_A_SECOND
         } else {
-            context.timing.sweep_interval
+            next.saturating_duration_since(Instant::now())
         };
-        turns.abort_all();
-        turns.spawn(take_turns(Arc::clone(&context), each, over));
+        // Whoever is the last has a turn too: the next round doesn't begin before.
+        tokio::join!(take_turns(&context, each, over), sleep_until(next));
         first = false;
-        sleep_until(began + jittered(context.timing.sweep_interval)).await;
     }
 }
 
 /// One round. Answers whose roles are to be read one by one.
 async fn round(context: &Arc<Context>, memories: &mut HashMap<AccountId, Memory>) -> Vec<Arc<Ours>> {
     let mut ours = ours(context);
+    context.sweeps.keep(&ours.keys().cloned().collect());
     let classes = classes(context).await;
     let mut accounts: BTreeMap<AccountId, Vec<SweptClass>> = BTreeMap::new();
     for class in classes {
@@ -102,15 +101,19 @@ async fn round(context: &Arc<Context>, memories: &mut HashMap<AccountId, Memory>
 fn ours(context: &Context) -> HashMap<AccountId, Vec<Arc<Ours>>> {
     let mut ours: HashMap<AccountId, Vec<Arc<Ours>>> = HashMap::new();
     for cached in context.caches.roles.state() {
-        let Ok(object) = &cached.0 else { continue };
-        if object.metadata.deletion_timestamp.is_some() {
+        if !cached.is_readable() || cached.meta().deletion_timestamp.is_some() {
             continue;
         }
-        let uid = object.uid().unwrap_or_default();
+        let uid = cached.uid().unwrap_or_default();
         let known = context.known_record(&uid);
         let known = known.as_ref().and_then(|record| record.try_lock().ok());
         let found = known.and_then(|record| record.target.clone());
-        let placed = || placement(object).ok().flatten().filter(|_| has_finalizer(object));
+        let placed = || {
+            placement(&*cached)
+                .ok()
+                .flatten()
+                .filter(|_| has_finalizer(&*cached))
+        };
         let Some((class, arn)) = found.or_else(|| placed().map(|placed| (placed.class, placed.role_arn)))
         else {
             continue;
@@ -140,7 +143,7 @@ async fn classes(context: &Context) -> Vec<SweptClass> {
 }
 
 async fn reach(class: &GuardedClass, context: &Context) -> Option<SweptClass> {
-    let class = class.0.as_ref().ok()?;
+    let class = class.read().ok()?;
     // One that is being deleted serves only deletions, which look for themselves.
     if class.metadata.deletion_timestamp.is_some() {
         return None;
@@ -172,19 +175,19 @@ fn wake_forgotten(context: &Context, each: &[Arc<Ours>]) {
 }
 
 /// Wakes objects one by one, so that each reads its role for itself once in a while.
-async fn take_turns(context: Arc<Context>, mut each: Vec<Arc<Ours>>, over: Duration) {
+async fn take_turns(context: &Context, mut each: Vec<Arc<Ours>>, over: Duration) {
     let Ok(count) = u32::try_from(each.len()) else {
         return;
     };
     if count == 0 {
         return;
     }
-    let pause = over / count;
+    let began = Instant::now();
     let recently = context.now().saturating_sub(context.timing.sweep_interval / 2);
     // Uids are random, so that no namespace has all its turns together, and the order is the same each time.
     each.sort_by(|a, b| a.uid.cmp(&b.uid));
-    for ours in each {
-        sleep(pause).await;
+    for (ours, turn) in each.into_iter().zip(1..=count) {
+        sleep_until(began + over * turn / count).await;
         let Some(record) = context.known_record(&ours.uid) else {
             continue;
         };
@@ -198,7 +201,7 @@ async fn take_turns(context: Arc<Context>, mut each: Vec<Arc<Ours>>, over: Durat
             Err(_) => Noted::Ignored,
         };
         if noted == Noted::Differs {
-            wake(&context, &ours.object);
+            wake(context, &ours.object);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! What waits is small: the queue's entry and a future that holds nothing but its place in it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -13,7 +14,12 @@ pub struct Turns(Arc<Mutex<State>>);
 
 struct State {
     free: usize,
-    queue: Queue<oneshot::Sender<Turn>>,
+    queue: Queue<Waiting>,
+}
+
+struct Waiting {
+    since: Instant,
+    promise: oneshot::Sender<Turn>,
 }
 
 /// A turn, until dropped.
@@ -38,7 +44,8 @@ impl Turns {
                 return Turn(Some(Arc::clone(&self.0)));
             }
             let (promise, promised) = oneshot::channel();
-            state.queue.push(namespace, urgency, promise);
+            let since = Instant::now();
+            state.queue.push(namespace, urgency, Waiting { since, promise });
             promised
         };
         match promised.await {
@@ -46,6 +53,20 @@ impl Turns {
             // The queue is gone, which outlives everybody who waits in it: nobody counts any more.
             Err(_) => Turn(None),
         }
+    }
+
+    /// How many wait with this urgency, and for how long the first of them has.
+    pub fn waiting(&self, urgency: Urgency) -> (usize, Duration) {
+        let state = lock(&self.0);
+        let waiting = || {
+            let all = state.queue.waiting(urgency);
+            all.filter(|waiting| !waiting.promise.is_closed())
+        };
+        let oldest = waiting().map(|waiting| waiting.since).min();
+        (
+            waiting().count(),
+            oldest.map_or(Duration::ZERO, |since| since.elapsed()),
+        )
     }
 }
 
@@ -64,7 +85,7 @@ impl Drop for Turn {
                 }
             };
             // Handed on directly, so that nobody comes in between; back if whoever waited is gone.
-            match next.send(Turn(Some(Arc::clone(&shared)))) {
+            match next.promise.send(Turn(Some(Arc::clone(&shared)))) {
                 Ok(()) => return,
                 Err(mut refused) => refused.0 = None,
             }
@@ -95,6 +116,24 @@ mod tests {
         assert!((&mut third).now_or_never().is_none());
         drop(first);
         timeout(Duration::from_secs(1), third).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_counted_until_they_stop() {
+        let turns = Turns::new(1);
+        let _first = turns.take("a", Urgency::Routine).await;
+        let mut second = Box::pin(turns.take("a", Urgency::Urgent));
+        let mut third = Box::pin(turns.take("b", Urgency::Urgent));
+        assert!((&mut second).now_or_never().is_none() && (&mut third).now_or_never().is_none());
+        std::thread::sleep(Duration::from_millis(2));
+        let (depth, oldest) = turns.waiting(Urgency::Urgent);
+        assert!(
+            depth == 2 && oldest >= Duration::from_millis(2),
+            "{depth} {oldest:?}"
+        );
+        assert_eq!(turns.waiting(Urgency::Routine), (0, Duration::ZERO));
+        drop(second);
+        assert_eq!(turns.waiting(Urgency::Urgent).0, 1);
     }
 
     #[tokio::test]

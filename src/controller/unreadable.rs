@@ -60,20 +60,20 @@ async fn write(
     if live.uid() != object.uid() {
         return Ok(());
     }
-    let Err(unreadable) = &live.0 else {
+    let Err(unreadable) = live.read() else {
         // It was corrected meanwhile, and the watch tells so.
         return Ok(());
     };
-    let old = &unreadable.conditions;
+    let old = unreadable.conditions;
     let report = Report {
         outcome: Outcome::Refused(refusal.clone()),
         bindings: vec![],
         updates: vec![],
         deleting,
     };
-    let generation = unreadable.metadata.generation;
-    let new = condition::merge(old, &conditions(&report), generation, Timestamp::now());
-    if new == *old {
+    let generation = live.meta().generation;
+    let new = condition::merge(&old, &conditions(&report), generation, Timestamp::now());
+    if new == old {
         return Ok(());
     }
     // First the Event: the API server may not take a status of an object that it finds wrong itself.

@@ -88,8 +88,8 @@ pub fn of_role(
             return;
         }
         gone(Some(role));
-        if let Ok(role) = &role.0 {
-            wake_rivals(&roles, &index, &wake, role);
+        if let Ok(role) = role.read() {
+            wake_rivals(&roles, &index, &wake, &role);
         }
     }
 }
@@ -139,7 +139,7 @@ pub fn of_namespace(roles: Store<GuardedRole>, wake: Wake) -> impl Fn(Option<&Pa
     move |namespace| {
         let name = namespace.map(ResourceExt::name_any);
         wake_if(&roles, &wake, |role| {
-            name.is_none() || role.metadata.namespace == name
+            name.is_none() || role.meta().namespace == name
         });
     }
 }
@@ -161,22 +161,23 @@ pub fn of_class(
         });
         wake_if(&roles, &wake, |role| {
             let Some(name) = &name else { return true };
-            let placed = placement(role).ok().flatten().map(|placement| placement.class);
+            let Ok(role) = role.read() else { return false };
+            let placed = placement(&role).ok().flatten().map(|placement| placement.class);
             let is_concerned = match role.spec.class_name.as_ref().or(placed.as_ref()) {
                 Some(theirs) => theirs == name || placed.as_ref() == Some(name),
                 None => true,
             };
             if is_concerned && is_news {
-                hurry(role);
+                hurry(&role);
             }
             is_concerned
         });
     }
 }
 
-fn wake_if(roles: &Store<GuardedRole>, wake: &Wake, concerned: impl Fn(&MlServiceRole) -> bool) {
+fn wake_if(roles: &Store<GuardedRole>, wake: &Wake, concerned: impl Fn(&GuardedRole) -> bool) {
     for role in roles.state() {
-        if role.0.as_ref().is_ok_and(&concerned) {
+        if role.is_readable() && concerned(&role) {
             // A closed channel means that the process is stopping.
             let _ = wake.unbounded_send(ObjectRef::from_obj(&*role));
         }
@@ -233,7 +234,7 @@ fn wake_named(roles: &Store<GuardedRole>, wake: &Wake, namespace: &str, mut name
     names.sort();
     names.dedup();
     let keys = names.iter().map(|name| ObjectRef::new(name).within(namespace));
-    for key in keys.filter(|key| roles.get(key).is_some_and(|role| role.0.is_ok())) {
+    for key in keys.filter(|key| roles.get(key).is_some_and(|role| role.is_readable())) {
         // A closed channel means that the process is stopping.
         let _ = wake.unbounded_send(key);
     }

@@ -38,10 +38,7 @@ pub(super) fn understand(
                 continue;
             }
         };
-        if PATHS_OF_AWS
-            .iter()
-            .any(|path| role.path().as_str().starts_with(path))
-        {
+        if is_of_aws(role.path().as_str()) {
             wrong.push(format!(
                 "{arn} is a role of AWS's own, which nobody else may change; remove it"
             ));
@@ -66,6 +63,12 @@ pub(super) fn understand(
                  leave the one that is meant"
             ));
         }
+        for namespace in namespaces.iter().filter(|namespace| !is_namespace(namespace)) {
+            wrong.push(format!(
+                "{arn}: {namespace:?} in namespaces isn't the name of a namespace; write each that may take the role over, in \
+                 full"
+            ));
+        }
         understood.insert(role, namespaces.iter().cloned().collect());
     }
     if wrong.is_empty() {
@@ -73,6 +76,20 @@ pub(super) fn understand(
     } else {
         Err(wrong)
     }
+}
+
+/// Whether roles of this path are AWS's own.
+pub(super) fn is_of_aws(path: &str) -> bool {
+    PATHS_OF_AWS.iter().any(|own| path.starts_with(own))
+}
+
+/// Whether this can be the name of a namespace (Kubernetes, "Object Names and IDs", RFC 1123 labels).
+fn is_namespace(text: &str) -> bool {
+    let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= 63
+        && text.starts_with(alphanumeric)
+        && text.ends_with(alphanumeric)
+        && text.chars().all(|c| alphanumeric(c) || c == '-')
 }
 
 /// Whether an ARN, whatever its path and case, is that of a role.

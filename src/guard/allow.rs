@@ -68,6 +68,20 @@ pub fn check(rules: &ClassRules, request: Request<'_>) -> Result<(), Refusal> {
     }
 }
 
+/// Refuses what the class doesn't allow in the account that it reaches: all that [`check`] leaves open where the request
+/// doesn't say the account yet.
+///
+/// # Errors
+///
+/// A preset would hand a role of another account to a service.
+pub fn check_account(
+    rules: &ClassRules,
+    account: (&Partition, &AccountId),
+    spec: &MlServiceRoleSpec,
+) -> Result<(), Refusal> {
+    Refusal::joined(presets::of_account(rules, account, &spec.access)).map_or(Ok(()), Err)
+}
+
 /// Everything that the class doesn't allow, each with the part of the object that it is about. A part can be there more
 /// than once. What takes a role over comes first, since nothing else matters of a role that isn't to be touched.
 pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusal)> {
@@ -112,11 +126,8 @@ pub fn violations(rules: &ClassRules, request: Request<'_>) -> Vec<(Item, Refusa
             refusals.push((Item::ManagedPolicy(arn.clone()), refusal));
         }
     }
-    for policy in &spec.inline_policies {
-        let item = || Item::InlinePolicy(policy.name.clone());
-        let found = policy::check(policy, rules, names);
-        refusals.extend(found.into_iter().map(|refusal| (item(), refusal)));
-    }
+    let inline = policy::check_all(&spec.inline_policies, rules, names).into_iter();
+    refusals.extend(inline.map(|(name, refusal)| (Item::InlinePolicy(name), refusal)));
     let presets = presets::refusals(rules, names, account, &spec.access).into_iter();
     refusals.extend(presets.map(|(index, refusal)| (Item::Preset(index), refusal)));
     let mut refuse = |item: Item, reason, what: String, field: &str| {

@@ -7,6 +7,7 @@ use kube::core::Selector;
 
 use super::floor::{self, Consents};
 use super::presets::AllowedPresets;
+use super::separation::{self, Wildcards};
 use super::template::TemplateError;
 use super::{ManagedPolicies, Names, Refusal, Rule, Template, adopt, inline, managed, presets, selector};
 use crate::api::class::{MlServiceRoleClassSpec, OnViolation};
@@ -18,6 +19,9 @@ use crate::iam::tags;
 
 /// IAM's own default for a role's longest session, in seconds, and what a class allows that doesn't say.
 const DEFAULT_MAX_SESSION_SECONDS: u32 = 3600;
+
+/// What a service's name looks like, for messages.
+const SERVICE: &str = "sagemaker.amazonaws.com";
 
 /// A class, understood.
 #[derive(Clone, Debug)]
@@ -104,6 +108,17 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
         .account_id
         .as_deref()
         .and_then(|id| wrong.parse::<AccountId>("aws.accountId", id));
+    if let Some(role) = &aws.assume_role {
+        let arn = wrong.one::<RoleArn>("aws.assumeRole.arn", &role.arn);
+        if let (Some(arn), Some(account)) = (arn, &account)
+            && arn.account() != account
+        {
+            wrong.note(
+                "aws.assumeRole.arn",
+                format!("{arn} isn't a role of aws.accountId {account}, which STS must report; correct one of the two"),
+            );
+        }
+    }
     let oidc = spec.oidc.clone().unwrap_or_default();
     let issuers = oidc
         .issuers
@@ -121,6 +136,14 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
     // The longest names that a cluster and a namespace can have, so that no later object fails for its path.
     if let Err(e) = expand_path(&path_template, &"c".repeat(100), &"n".repeat(63)) {
         wrong.note("roles.path", e);
+    }
+    if adopt::is_of_aws(&path_template) {
+        wrong.note(
+            "roles.path",
+            format!(
+                "{path_template} is a path of AWS's own roles, where nobody else can make any; choose another"
+            ),
+        );
     }
     let name_prefix = spec.roles.name_prefix.clone().unwrap_or_default();
     if let Err(e) = derive_role_name(&name_prefix, "cluster", "namespace", "name") {
@@ -152,7 +175,7 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
     }
     let boundary = &spec.roles.permissions_boundary;
     let permissions_boundary = match (&boundary.arn, &boundary.none) {
-        (Some(arn), None) => wrong.parse::<PolicyArn>("roles.permissionsBoundary.arn", arn),
+        (Some(arn), None) => wrong.one::<PolicyArn>("roles.permissionsBoundary.arn", arn),
         (None, Some(_)) => None,
         _ => {
             wrong.note(
@@ -173,16 +196,18 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
     let role_names = wrong.templates("allow.roleNames", &spec.allow.role_names, names);
     let keys = |text: &str| names(&text.to_lowercase());
     let tag_keys = wrong.templates("allow.tagKeys", &spec.allow.tag_keys, keys);
-    for service in spec
-        .allow
-        .trusted_services
-        .iter()
-        .filter(|service| is_pattern(service))
-    {
-        wrong.note(
-            "allow.trustedServices",
-            format!("{service:?} is a pattern, and services are trusted one by one; write each out"),
-        );
+    for service in &spec.allow.trusted_services {
+        if is_pattern(service) {
+            wrong.note(
+                "allow.trustedServices",
+                format!("{service:?} is a pattern, and services are trusted one by one; write each out, such as {SERVICE}"),
+            );
+        } else if !is_service(service) {
+            wrong.note(
+                "allow.trustedServices",
+                format!("{service:?} isn't the name of a service; write it in full and in lower case, such as {SERVICE}"),
+            );
+        }
     }
     let adoptions = adopt::understand(
         &spec.allow.adopt,
@@ -245,6 +270,21 @@ impl Mistakes<'_> {
         text.parse().map_err(|e| self.note(field, e)).ok()
     }
 
+    /// What stands for one thing alone. IAM lets a path hold wildcards and braces, but in a policy they would make a
+    /// pattern of the ARN, and none is filled in here.
+    fn one<T: std::str::FromStr<Err: std::fmt::Display>>(&mut self, field: &str, text: &str) -> Option<T> {
+        if is_pattern(text) {
+            self.note(
+                field,
+                format!(
+                    "{text} is a pattern, and one is meant here; write it in full, without *, ?, {{ and }}"
+                ),
+            );
+            return None;
+        }
+        self.parse(field, text)
+    }
+
     fn consents(&mut self, spec: &MlServiceRoleClassSpec) -> Consents {
         let read = Consents::understand(&spec.allow.escalating_actions, &spec.allow.pass_role_arns);
         read.unwrap_or_else(|mistakes| {
@@ -253,6 +293,18 @@ impl Mistakes<'_> {
             }
             Consents::default()
         })
+    }
+
+    /// What of a list means for one namespace what it means for another, too.
+    fn separation<'t>(
+        &mut self,
+        field: &str,
+        list: impl IntoIterator<Item = &'t Template>,
+        wildcards: Wildcards,
+    ) {
+        for what in separation::check(list, wildcards) {
+            self.note(field, what);
+        }
     }
 
     fn managed_policies(
@@ -267,6 +319,11 @@ impl Mistakes<'_> {
                 Err(e) => self.note("allow.managedPolicyArns", e),
             }
         }
+        let patterns = understood.iter().filter_map(|policies| match policies {
+            ManagedPolicies::Pattern(template) => Some(template),
+            ManagedPolicies::Exact(_) => None,
+        });
+        self.separation("allow.managedPolicyArns", patterns, Wildcards::WithinSegment);
         for policies in &understood {
             if let ManagedPolicies::Exact(arn) = policies
                 && let Some(why) = floor::unconsented(arn, consents)
@@ -295,6 +352,11 @@ impl Mistakes<'_> {
                 }
             }
         }
+        let resources = understood.iter().flat_map(Rule::resources);
+        self.separation("allow.inline, resources", resources, Wildcards::WithinArn);
+        for values in understood.iter().flat_map(Rule::demanded) {
+            self.separation("allow.inline, conditions", values, Wildcards::Free);
+        }
         understood
     }
 
@@ -311,8 +373,22 @@ impl Mistakes<'_> {
                 Err(e) => self.note(field, e),
             }
         }
+        self.separation(field, &understood, Wildcards::Free);
         understood
     }
+}
+
+/// Whether this can be a service principal, as an object may ask for it.
+fn is_service(text: &str) -> bool {
+    let name = [".amazonaws.com", ".amazonaws.com.cn"]
+        .iter()
+        .find_map(|suffix| text.strip_suffix(suffix));
+    name.is_some_and(|name| {
+        let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        name.starts_with(alphanumeric)
+            && name.ends_with(alphanumeric)
+            && name.chars().all(|c| alphanumeric(c) || matches!(c, '-' | '.'))
+    })
 }
 
 pub(super) fn is_pattern(text: &str) -> bool {

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use super::class::is_pattern;
 use super::inline;
 use super::pattern::Pattern;
 use super::violation::{Violation, quoted, some_of};
@@ -104,7 +105,12 @@ impl Consents {
         let mut wrong = Vec::new();
         for text in escalating {
             let field = "allow.escalatingActions";
-            if text.starts_with("arn:") {
+            if text.starts_with("arn:") && is_pattern(text) {
+                wrong.push((
+                    field,
+                    format!("{text} is a pattern, and consents are exact; write the ARN of each policy"),
+                ));
+            } else if text.starts_with("arn:") {
                 match text.parse::<PolicyArn>() {
                     Ok(arn) if arn.is_aws_managed() => {
                         consents.policies.insert(arn);
@@ -137,6 +143,13 @@ impl Consents {
             }
         }
         for text in pass_roles {
+            if is_pattern(text) {
+                wrong.push((
+                    "allow.passRoleArns",
+                    format!("{text} is a pattern, and roles are passed one by one; write each exactly, without *, ?, {{ and }}"),
+                ));
+                continue;
+            }
             match text.parse::<RoleArn>() {
                 Ok(arn) => {
                     consents.pass_roles.insert(arn);
@@ -258,19 +271,23 @@ pub(super) fn unconsented(arn: &PolicyArn, consents: &Consents) -> Option<String
     let Some(policies) = &*POLICIES else {
         return Some("the list of escalating policies can't be read".to_owned());
     };
+    // Names differ without regard to case (IAM user guide, "IAM and AWS STS quotas"), so that another spelling is no
+    // other policy.
     let path_and_name = arn.as_str().split(":policy/").nth(1).unwrap_or_default();
-    if let Some(actions) = policies.escalating.get(path_and_name) {
+    let same = |other: &str| other.eq_ignore_ascii_case(path_and_name);
+    if let Some((_, actions)) = policies.escalating.iter().find(|(other, _)| same(other)) {
         return Some(format!(
             "it holds actions by which a role can raise its own rights or give rights away, such as {}",
             actions.join(", ")
         ));
     }
     let name = path_and_name.rsplit('/').next().unwrap_or_default();
-    let sounds_wide = name.contains("FullAccess")
-        || name.contains("Administrator")
-        || name.starts_with("PowerUser")
-        || name.starts_with("IAM");
-    (sounds_wide && !policies.harmless.contains(path_and_name)).then(|| {
+    let name = name.to_ascii_lowercase();
+    let sounds_wide = name.contains("fullaccess")
+        || name.contains("administrator")
+        || name.starts_with("poweruser")
+        || name.starts_with("iam");
+    (sounds_wide && !policies.harmless.iter().any(|other| same(other))).then(|| {
         "its name sounds like wide rights, and this release of the operator doesn't know what it holds"
             .to_owned()
     })

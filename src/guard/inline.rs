@@ -20,6 +20,18 @@ pub struct Rule {
     demands: Vec<Demand>,
 }
 
+impl Rule {
+    /// Where it allows its actions.
+    pub(super) fn resources(&self) -> &[Template] {
+        &self.resources
+    }
+
+    /// The values of each of its conditions.
+    pub(super) fn demanded(&self) -> impl Iterator<Item = &[Template]> {
+        self.demands.iter().map(|demand| demand.values.as_slice())
+    }
+}
+
 /// Reads a rule, or says all that is wrong with it.
 pub(super) fn understand(written: &InlineRule) -> Result<Rule, Vec<String>> {
     let mut wrong = Vec::new();

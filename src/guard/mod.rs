@@ -15,6 +15,7 @@ mod presets;
 mod refusal;
 mod resource;
 mod selector;
+mod separation;
 mod template;
 mod violation;
 
@@ -22,7 +23,7 @@ mod violation;
 pub(crate) mod tests;
 
 pub use adopt::adoptable;
-pub use allow::{Item, Request, check, violations};
+pub use allow::{Item, Request, check, check_account, violations};
 pub use class::{ClassRules, understand};
 pub use floor::Consents;
 pub use inline::Rule;

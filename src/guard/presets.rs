@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::pattern::Pattern;
+use super::separation::{self, Wildcards};
 use super::template::{Names, Template};
 use super::{ClassRules, Refusal};
 use crate::access::{self, AccessError, Checked, OWN_ROLE, Parameter};
@@ -50,6 +51,8 @@ pub(super) fn understand(written: &[AllowedPreset]) -> Result<AllowedPresets, Ve
                     Err(e) => wrong.push(format!("{name}, {parameter}: {e}")),
                 }
             }
+            let apart = separation::check(&templates, Wildcards::Free).into_iter();
+            wrong.extend(apart.map(|what| format!("{name}, {parameter}: {what}")));
             values.insert(parameter.clone(), templates);
         }
         if understood.insert(name.clone(), values).is_some() {
@@ -137,17 +140,39 @@ fn of_entry(
             ));
         }
         if parameter.passes_role && !may_pass(rules, account, value) {
-            refusals.push(Refusal::new(
-                reasons::PASS_ROLE_NOT_ALLOWED,
-                format!(
-                    "class {class:?} doesn't allow handing the role {value:?} to a service, as the preset {preset} would; \
-                     write {OWN_ROLE} for this object's own role, or ask the platform admin to add the role's ARN to \
-                     allow.passRoleArns"
-                ),
-            ));
+            refusals.push(passes(rules, preset, value));
         }
     }
     refusals
+}
+
+/// What of the object's presets hands a role to a service that isn't one of this account's listed ones: all that is left
+/// to decide once the account is known.
+pub(super) fn of_account(
+    rules: &ClassRules,
+    account: (&Partition, &AccountId),
+    access: &[AccessPreset],
+) -> Vec<Refusal> {
+    let understood: Vec<Checked<'_>> = access.iter().filter_map(|entry| checked(entry).ok()).collect();
+    let mut refusals = Vec::new();
+    for entry in &understood {
+        let passed = entry.values().filter(|(parameter, _)| parameter.passes_role);
+        let strangers = passed.filter(|(_, value)| !may_pass(rules, Some(account), value));
+        refusals.extend(strangers.map(|(_, value)| passes(rules, &entry.preset().name, value)));
+    }
+    refusals
+}
+
+fn passes(rules: &ClassRules, preset: &str, value: &str) -> Refusal {
+    Refusal::new(
+        reasons::PASS_ROLE_NOT_ALLOWED,
+        format!(
+            "class {:?} doesn't allow handing the role {value:?} to a service, as the preset {preset} would; write \
+             {OWN_ROLE} for this object's own role, or ask the platform admin to add the role's ARN to \
+             allow.passRoleArns",
+            rules.name
+        ),
+    )
 }
 
 fn is_value_allowed(

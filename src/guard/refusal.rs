@@ -69,6 +69,16 @@ impl Refusal {
         self
     }
 
+    /// What the class doesn't allow of an object that observes and whose role is there already: nothing is done to it.
+    pub fn of_observed_role(mut self) -> Refusal {
+        // First, since an Event has no room for many words.
+        self.message.insert_str(
+            0,
+            "mode is Observe, so the role keeps what it has, also where the class says onViolation: Revoke; ",
+        );
+        self
+    }
+
     /// Several refusals as one: the first one's reason, and the words of the first ten, as far as 4 KiB go.
     pub fn joined(refusals: Vec<Refusal>) -> Option<Refusal> {
         const MOST: usize = 10;

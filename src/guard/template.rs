@@ -13,7 +13,7 @@ pub struct Names<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     Token(Token),
     Namespace,
     Cluster,
@@ -134,6 +134,11 @@ impl Template {
             true => Err(TemplateError::Everything(self.text)),
             false => Ok(self),
         }
+    }
+
+    /// What it is made of.
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
     }
 
     /// As the class writes it.

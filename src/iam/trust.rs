@@ -169,6 +169,28 @@ pub fn trusted_by_both(a: &str, b: &str) -> PolicyDocument {
     document_of(&subjects(a).intersection(&subjects(b)).cloned().collect())
 }
 
+/// The ServiceAccounts of this namespace and the AWS services that a trust document names, as far as it is of the shape
+/// that [`TrustPolicy::document`] writes; whoever else it lets in is left out. It may be percent-encoded.
+pub fn named_in(current: &str, namespace: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut service_accounts, mut services) = (BTreeSet::new(), BTreeSet::new());
+    let read = PolicyDocument::parse(&decode(current)).map(|document| Trusted::of(&document).subjects);
+    for subject in read.unwrap_or_default() {
+        match subject {
+            Subject::Federated { sub, .. } => {
+                let of_namespace = sub.strip_prefix("system:serviceaccount:");
+                let name = of_namespace
+                    .and_then(|rest| rest.split_once(':'))
+                    .filter(|(found, _)| *found == namespace);
+                service_accounts.extend(name.map(|(_, name)| name.to_owned()));
+            }
+            Subject::Service { service, .. } => {
+                services.insert(service);
+            }
+        }
+    }
+    (service_accounts, services)
+}
+
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

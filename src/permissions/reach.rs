@@ -142,6 +142,7 @@ pub(super) fn reaches(
     add_former(&mut reaches, options, &mut problems);
     for reach in &reaches {
         keep_itself_out(reach, options, &mut problems);
+        note_open(reach, notes);
     }
     if classes.is_empty() {
         problems.push("there is no MlServiceRoleClass in the input".to_owned());
@@ -407,8 +408,33 @@ fn is_usable(policy: &PolicyArn, reach: &Reach) -> bool {
     policy.partition() == &reach.partition && policy.account().is_none_or(|account| *account == reach.account)
 }
 
-/// An operator that may write its own role may do anything.
+/// What follows `role/` in the ARN of a place.
+fn path_and_name(place: &str) -> &str {
+    place.split_once(":role/").map_or(place, |(_, rest)| rest)
+}
+
+/// A place that begins with what any namespace may be called is the place of other people's roles too.
+fn note_open(reach: &Reach, notes: &mut Vec<String>) {
+    for place in reach.places.keys() {
+        let resource = path_and_name(place);
+        if resource != "*" && resource.starts_with(['*', '?']) {
+            notes.push(format!(
+                "{place} takes in roles that aren't the operator's: one among them without an ownership tag could be claimed \
+                 by a stolen operator, with all that it may do; begin roles.path (or roles.namePrefix, where the path is /) \
+                 with a word of its own"
+            ));
+        }
+    }
+}
+
+/// An operator that may write its own role may do anything. Where its roles may be anywhere, its own is among them.
 fn keep_itself_out(reach: &Reach, options: &Options, problems: &mut Vec<String>) {
+    for place in reach.places.keys().filter(|place| path_and_name(place) == "*") {
+        problems.push(format!(
+            "{place} is every role of the account, the operator's own and its administrators' among them, so that whoever \
+             has the operator could have any right; write a roles.path, or a roles.namePrefix where the path is /"
+        ));
+    }
     let own = options
         .operator_roles
         .iter()

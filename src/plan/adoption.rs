@@ -157,7 +157,7 @@ pub(super) fn bring_into_line(
             }
         }
     }
-    let boundary = boundary(intent, header);
+    let boundary = boundary(intent.permissions_boundary.as_ref(), header);
     let content = content(intent, held);
     let is_in_line = boundary.is_empty() && content.is_empty() && takeover != Some(Takeover::OfStranger);
     // A read soon after a write of ours that seems to have come to nothing is older than the write.

@@ -32,20 +32,20 @@ mod tests;
 pub use binding::{BindingVerdict, Bindings, Rival, ServiceAccountState, Surroundings, bind};
 pub use boundary_change::{KnownBoundary, boundary_change};
 pub use departure::{Departure, Retention, plan_departure, release_all};
-pub use drift::drift_repaired;
+pub use drift::{DRIFT_KINDS, drift_kinds, drift_repaired};
 pub use former::{Adopter, FormerState};
 pub use knowledge::{Clock, Recalled, RoleKnowledge, RoleState};
 pub use observation::{Pending, observed_departure, plan_observed};
-pub use outcome::{Failure, Outcome, Report, class_conditions, conditions, default_class_remark};
+pub use outcome::{Failure, Outcome, Report, class_conditions, conditions, default_class_remark, reason};
 pub use ownership::{Owner, Ownership, judge as judge_ownership};
 pub use placement::{Placement, departing_class, departure_targets, placement_in_force, select_class};
 pub use planner::{Depth, Next, Notice, Plan, plan};
 pub use preview::{Bounds, preview, readable};
 pub use release::{OwnArn, may_delete};
 pub use resolve::{
-    Account, Adoption, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent, place,
-    resolve, usage,
+    Account, Adoption, ClusterIdentity, NamespaceState, Resolution, RoleIntent, ServiceAccountIntent,
+    assemble, place, resolve,
 };
-pub use revocation::{cut_back, plan_cut_back, revoked};
+pub use revocation::{Withdrawal, plan_withdrawal, revoked};
 pub use step::{BoundBy, Previous, ServiceAccountBinding, Step};
 pub use tenure::{Tenure, kept};

@@ -12,9 +12,9 @@ use crate::guard::Refusal;
 pub enum Outcome {
     /// Spec or class refuse; nothing was done.
     Refused(Refusal),
-    /// The class doesn't allow any more what it allowed, and the role is being cut back to what is left.
+    /// Spec or class refuse, and what the role has and the class doesn't allow any more is being taken away.
     Revoked {
-        /// What the class doesn't allow.
+        /// Why the object is refused.
         why: Refusal,
         /// How cutting back ended.
         cut: Box<Outcome>,
@@ -42,6 +42,20 @@ impl Outcome {
             _ => None,
         }
     }
+
+    /// Which one it is, for those who count.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Outcome::Refused(_) => "refused",
+            Outcome::Revoked { .. } => "revoked",
+            Outcome::ClassNotReady(_) => "class_not_ready",
+            Outcome::Blocked(_) => "blocked",
+            Outcome::Waiting(_) => "waiting",
+            Outcome::Failed(_) => "failed",
+            Outcome::Synced => "synced",
+            Outcome::Observed(_) => "observed",
+        }
+    }
 }
 
 /// A step or a read that failed.
@@ -64,6 +78,14 @@ pub struct Report {
     pub updates: Vec<String>,
     /// Whether the object is being deleted.
     pub deleting: bool,
+}
+
+/// The reason of the condition `Ready` of an MlServiceRole.
+pub fn reason(report: &Report) -> &'static str {
+    let ready = conditions(report)
+        .into_iter()
+        .find(|condition| condition.r#type == types::READY);
+    ready.map_or(reasons::PROGRESSING, |ready| ready.reason)
 }
 
 /// The conditions of an MlServiceRole.
@@ -138,7 +160,7 @@ fn cut_back(why: &Refusal, cut: &Outcome) -> NewCondition {
             r#type,
             Verdict::False,
             why.reason,
-            "the role was cut back to what the class allows (onViolation: Revoke)",
+            "the role is cut back to what the class allows (onViolation: Revoke), and gets nothing new meanwhile",
         ),
     }
 }

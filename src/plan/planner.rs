@@ -17,6 +17,7 @@ use super::{RoleIntent, Step};
 use crate::api::ROLE_ARN_ANNOTATION;
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
+use crate::iam::arn::PolicyArn;
 use crate::iam::name::RoleName;
 use crate::iam::role::{RoleContent, RoleHeader};
 use crate::iam::trust::TrustTransition;
@@ -137,7 +138,7 @@ pub fn plan(
             if !knowledge.is_fresh(clock) {
                 return Next::Read(Depth::Full);
             }
-            if let Some(wait) = not_yet_readable(intent, knowledge, clock) {
+            if let Some(wait) = not_yet_readable(intent.arn().name(), knowledge, clock) {
                 return wait;
             }
             if let Some(missing) = adoption::missing(intent) {
@@ -259,7 +260,7 @@ fn repair(
     early: Vec<Step>,
     plan: &mut Plan,
 ) {
-    plan.stage(boundary(intent, header));
+    plan.stage(boundary(intent.permissions_boundary.as_ref(), header));
     let mut tagged = BTreeMap::new();
     if inherited {
         tagged = intent.owner.tags();
@@ -294,10 +295,9 @@ fn repair(
 }
 
 /// The step that sets the boundary, where it is another one.
-pub(super) fn boundary(intent: &RoleIntent, header: &RoleHeader) -> Vec<Step> {
-    intent
-        .permissions_boundary
-        .iter()
+pub(super) fn boundary(wanted: Option<&PolicyArn>, header: &RoleHeader) -> Vec<Step> {
+    wanted
+        .into_iter()
         .filter(|boundary| header.permissions_boundary.as_deref() != Some(boundary.as_str()))
         .map(|boundary| Step::SetBoundary(boundary.clone()))
         .collect()
@@ -344,7 +344,7 @@ fn confirm_as(refusal: Refusal, meanwhile: Refusal, knowledge: &RoleKnowledge, c
 }
 
 /// A role that IAM says exists, or that we wrote to a moment ago, and that a read doesn't show.
-fn not_yet_readable(intent: &RoleIntent, knowledge: &RoleKnowledge, clock: &Clock) -> Option<Next> {
+pub(super) fn not_yet_readable(name: &RoleName, knowledge: &RoleKnowledge, clock: &Clock) -> Option<Next> {
     let patience = clock.consistency_window * WINDOWS_UNTIL_READABLE;
     let exists = knowledge
         .exists_since
@@ -353,9 +353,8 @@ fn not_yet_readable(intent: &RoleIntent, knowledge: &RoleKnowledge, clock: &Cloc
         why: Refusal::passing(
             reasons::NOT_YET_CONSISTENT,
             format!(
-                "IAM doesn't show role {} yet, though it exists; it is read again (if this lasts for minutes, look for a \
-                 role whose name differs in upper and lower case only)",
-                intent.arn().name()
+                "IAM doesn't show role {name} yet, though it exists; it is read again (if this lasts for minutes, look for \
+                 a role whose name differs in upper and lower case only)"
             ),
         ),
         until: clock.now + clock.consistency_window / 4,

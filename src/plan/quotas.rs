@@ -12,6 +12,15 @@ use crate::iam::name::MAX_ROLE_NAME_LENGTH;
 use crate::iam::quota::{self, RoleUsage, Used};
 
 impl RoleIntent {
+    /// The same, where it fits into its account's quotas.
+    ///
+    /// # Errors
+    ///
+    /// It needs more than there is.
+    pub fn fitting(self) -> Result<Self, Refusal> {
+        check(&self).map(|()| self)
+    }
+
     /// What the role needs of its account's quotas.
     pub fn usage(&self) -> RoleUsage {
         RoleUsage {
@@ -41,7 +50,7 @@ pub(super) fn inline_size(documents: &BTreeMap<String, PolicyDocument>) -> usize
 
 /// Holds a role against its account's quotas; everything that is too much is named. Quotas that were not read, and
 /// may be higher than their defaults, refuse nothing.
-pub(super) fn check(intent: &RoleIntent) -> Result<(), Refusal> {
+fn check(intent: &RoleIntent) -> Result<(), Refusal> {
     let usage = intent.usage();
     let account = intent.arn().account();
     let mut refusals = Vec::new();

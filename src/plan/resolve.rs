@@ -11,7 +11,7 @@ use crate::guard::{ClassRules, Names, Refusal, Request, adoptable, check};
 use crate::iam::arn::{AccountId, Issuer, Partition, PolicyArn, RoleArn};
 use crate::iam::document::{self, Kind, PolicyDocument};
 use crate::iam::name::{derive_role_name, expand_path};
-use crate::iam::quota::{AccountQuotas, RoleUsage};
+use crate::iam::quota::AccountQuotas;
 use crate::iam::role::NewRole;
 use crate::iam::tags::{self, TagError};
 use crate::iam::trust::TrustPolicy;
@@ -162,29 +162,29 @@ impl<'a> Resolution<'a> {
             spec: self.spec,
         }
     }
+
+    /// Who fills the class's placeholders.
+    fn names(&self) -> Names<'a> {
+        Names {
+            cluster: &self.cluster.name,
+            namespace: &self.namespace.name,
+        }
+    }
 }
 
-/// Resolves an object.
+/// Resolves an object: what its class doesn't allow, what can't be put together and what doesn't fit is refused.
 pub fn resolve(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
-    let intent = assemble(from)?;
-    quotas::check(&intent)?;
-    Ok(intent)
-}
-
-/// What the role of an object would need of its account's quotas, where that can be said: also where it is refused
-/// for needing too much.
-pub fn usage(from: Resolution<'_>) -> Option<RoleUsage> {
-    assemble(from).ok().map(|intent| intent.usage())
-}
-
-/// Everything but whether it fits.
-fn assemble(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
     check(from.class, from.request())?;
-    assemble_allowed(from)
+    assemble(from)?.fitting()
 }
 
-/// Everything but whether the class allows it and whether it fits.
-pub(super) fn assemble_allowed(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
+/// Puts together what an object asks for, without a look at whether the class allows it and whether it fits: the caller
+/// has asked the guard, and asks [`RoleIntent::fitting`].
+///
+/// # Errors
+///
+/// It can't be put together.
+pub fn assemble(from: Resolution<'_>) -> Result<RoleIntent, Refusal> {
     let Resolution {
         name,
         uid,
@@ -197,7 +197,8 @@ pub(super) fn assemble_allowed(from: Resolution<'_>) -> Result<RoleIntent, Refus
         cluster,
     } = from;
     quotas::check_texts(spec)?;
-    let placement = place(&from)?;
+    let adopted = adoptable(class, from.names(), spec)?;
+    let placement = place_at(&from, adopted)?;
     if let Some(placed) = placed.filter(|placed| **placed != placement) {
         return Err(Refusal::new(
             reasons::PLACEMENT_CHANGED,
@@ -209,7 +210,7 @@ pub(super) fn assemble_allowed(from: Resolution<'_>) -> Result<RoleIntent, Refus
             ),
         ));
     }
-    let adoption = adoption(&from, &placement)?;
+    let adoption = adopted.map(|_| adoption(&from, &placement));
     let presets = presets::expand(spec, &placement.role_arn, account, cluster)?;
     let owner = Owner {
         cluster: cluster.name.clone(),
@@ -265,21 +266,14 @@ pub(super) fn assemble_allowed(from: Resolution<'_>) -> Result<RoleIntent, Refus
 
 /// Where the role of an object lives: a role that is taken over stays where it is.
 pub fn place(from: &Resolution<'_>) -> Result<Placement, Refusal> {
-    let Resolution {
-        spec,
-        namespace,
-        class,
-        account,
-        cluster,
-        ..
-    } = from;
-    let names = Names {
-        cluster: &cluster.name,
-        namespace: &namespace.name,
-    };
-    let Some(arn) = adoptable(class, names, spec)? else {
+    place_at(from, adoptable(from.class, from.names(), from.spec)?)
+}
+
+fn place_at(from: &Resolution<'_>, adopted: Option<&RoleArn>) -> Result<Placement, Refusal> {
+    let Some(arn) = adopted else {
         return place_own(from);
     };
+    let (class, account) = (from.class, from.account);
     if *arn.account() != account.id || *arn.partition() != account.partition {
         return Err(Refusal::new(
             reasons::ADOPTION_NOT_ALLOWED,
@@ -296,27 +290,15 @@ pub fn place(from: &Resolution<'_>) -> Result<Placement, Refusal> {
     })
 }
 
-fn adoption(from: &Resolution<'_>, placement: &Placement) -> Result<Option<Adoption>, Refusal> {
-    let Resolution {
-        spec,
-        namespace,
-        class,
-        cluster,
-        ..
-    } = from;
-    let names = Names {
-        cluster: &cluster.name,
-        namespace: &namespace.name,
-    };
-    let Some(arn) = adoptable(class, names, spec)? else {
-        return Ok(None);
-    };
-    let own_place = class.allows_role_name(arn.name().as_str(), names)
+/// How the role at this place is taken over.
+fn adoption(from: &Resolution<'_>, placement: &Placement) -> Adoption {
+    let name = placement.role_arn.name().as_str();
+    let own_place = from.class.allows_role_name(name, from.names())
         && place_own(from).is_ok_and(|own| own.role_arn == placement.role_arn);
-    Ok(Some(Adoption {
-        replaces_trust: spec.adoption_policy == Some(AdoptionPolicy::AdoptAndReplaceTrust),
+    Adoption {
+        replaces_trust: from.spec.adoption_policy == Some(AdoptionPolicy::AdoptAndReplaceTrust),
         may_create: own_place,
-    }))
+    }
 }
 
 /// Where a role that is created for an object lives.

@@ -1,113 +1,377 @@
-//! What is left of a role under a class that has narrowed and says `onViolation: Revoke`: what the class still allows,
-//! and nothing else. An item that isn't allowed goes as a whole: of an inline policy no half is kept, since half a
-//! policy is nobody's intention.
+//! What is taken from a role whose object is refused, under a class that says `onViolation: Revoke`: whatever the role
+//! has and the class doesn't allow. It starts from what is on the role and not from what the object asks for, so that no
+//! mistake in an object is a way to keep what its class has given up. A role that is only cut back gets nothing new.
 
-use super::resolve::{Resolution, RoleIntent, assemble_allowed};
-use super::{Clock, Next, Notice, Plan, RoleKnowledge, Step, Surroundings, plan};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::adoption::is_adopted;
+use super::planner::{Depth, Next, Notice, Plan, boundary, confirm, not_yet_readable, once_read};
+use super::release::{OwnArn, release};
+use super::{
+    Account, Clock, ClusterIdentity, NamespaceState, Owner, Ownership, Placement, Resolution, RoleKnowledge,
+    RoleState, ServiceAccountIntent, Step, Surroundings, judge_ownership, presets,
+};
+use crate::access::{POLICY_NAME, VERSIONS_TAG};
 use crate::api::MlServiceRoleSpec;
-use crate::api::role::RoleProperties;
-use crate::guard::{Item, Refusal, violations};
+use crate::api::condition::reasons;
+use crate::api::role::{
+    AdoptionPolicy, ConflictPolicy, CreationPolicy, InlinePolicy, RoleProperties, ServiceAccountReference,
+};
+use crate::guard::{ClassRules, Item, Refusal, Request, violations};
+use crate::iam::arn::Issuer;
+use crate::iam::document::{PolicyDocument, decode};
+use crate::iam::equivalence::equivalent_text;
+use crate::iam::quota;
+use crate::iam::role::{RoleContent, RoleHeader};
+use crate::iam::tags;
+use crate::iam::trust::{TrustPolicy, named_in, trusted_by_both};
 
-/// What an object's role is cut back to; none where the class allows all of it, or where nothing may be done to the
-/// role: a role that the class doesn't let this object take over any more is left as it is.
-///
-/// What becomes of each violation: policies, presets, tags and trusted services that aren't allowed are taken away;
-/// a session that may last too long is shortened; the ServiceAccount `default` is let go and no longer trusted. Where
-/// the class doesn't serve the namespace any more, or doesn't allow the role's name, nothing of the role is allowed:
-/// it keeps no policy, and nobody can take it. The same holds where what is left can't be put together.
-pub fn cut_back(from: Resolution<'_>) -> Option<RoleIntent> {
-    let violations = violations(from.class, from.request());
-    if violations.is_empty() {
-        return None;
-    }
-    let items: Vec<&Item> = violations.iter().map(|(item, _)| item).collect();
-    let closed = items
-        .iter()
-        .any(|item| matches!(item, Item::Namespace | Item::RoleName));
-    let mut spec = from.spec.clone();
-    if closed {
-        withdraw_everything(&mut spec);
-    }
-    withdraw(&mut spec, &items, &from);
-    let assemble = |spec: &MlServiceRoleSpec| assemble_allowed(Resolution { spec, ..from }).ok();
-    // What can't be put together for another reason, such as a tag that is there twice, is no way to keep the rest.
-    let (mut intent, closed) = match assemble(&spec) {
-        Some(intent) => (intent, closed),
-        None => {
-            withdraw_everything(&mut spec);
-            (assemble(&spec)?, true)
-        }
-    };
-    if closed {
-        intent.trust.service_accounts.clear();
-        intent.trust.trusted_services.clear();
-    }
-    intent.max_session_duration_seconds = intent
-        .max_session_duration_seconds
-        .min(from.class.max_session_duration_seconds);
-    Some(intent)
+/// Steps that an Event names one by one.
+const NAMED: usize = 10;
+
+/// All that says what may stay on the role of a refused object.
+#[derive(Clone, Debug)]
+pub struct Withdrawal {
+    /// Where the role is.
+    pub placement: Placement,
+    owner: Owner,
+    spec: MlServiceRoleSpec,
+    namespace: NamespaceState,
+    class: ClassRules,
+    issuers: BTreeSet<Issuer>,
+    account: Account,
+    cluster: ClusterIdentity,
 }
 
-/// ServiceAccounts keep the role's ARN, so that a class that serves the namespace again finds all as it was.
-fn withdraw_everything(spec: &mut MlServiceRoleSpec) {
-    spec.managed_policy_arns.clear();
-    spec.inline_policies.clear();
-    spec.access.clear();
-    if let Some(role) = &mut spec.role {
-        *role = RoleProperties {
-            name: role.name.take(),
-            description: role.description.take(),
-            ..RoleProperties::default()
+impl Withdrawal {
+    /// None for an object that was never placed, and so has no role.
+    pub fn of(from: Resolution<'_>) -> Option<Self> {
+        let owner = Owner {
+            cluster: from.cluster.name.clone(),
+            cluster_uid: from.cluster.uid.clone(),
+            namespace: from.namespace.name.clone(),
+            namespace_uid: from.namespace.uid.clone(),
+            name: from.name.to_owned(),
+            uid: from.uid.to_owned(),
         };
+        Some(Self {
+            placement: from.placement?.clone(),
+            owner,
+            spec: from.spec.clone(),
+            namespace: from.namespace.clone(),
+            class: from.class.clone(),
+            issuers: from.issuers.clone(),
+            account: from.account.clone(),
+            cluster: from.cluster.clone(),
+        })
+    }
+
+    /// What the role has, as an object would ask for it. Of the presets only the object itself says what they are.
+    fn as_asked(&self, header: &RoleHeader, held: &RoleContent) -> MlServiceRoleSpec {
+        let (service_accounts, trusted_services) = named_in(&header.trust, &self.namespace.name);
+        let reference = |name: String| ServiceAccountReference {
+            name,
+            ..ServiceAccountReference::default()
+        };
+        let own_inline = held.inline.iter().filter(|(name, _)| *name != POLICY_NAME);
+        let own_tag = |key: &str| {
+            !tags::is_reserved(key) && !self.class.tags.keys().any(|theirs| tags::same_key(theirs, key))
+        };
+        MlServiceRoleSpec {
+            service_accounts: Some(service_accounts.into_iter().map(reference).collect()),
+            access: self.spec.access.clone(),
+            managed_policy_arns: held.attached.iter().map(ToString::to_string).collect(),
+            // What can't be read is no policy that a class could allow.
+            inline_policies: own_inline
+                .map(|(name, text)| InlinePolicy {
+                    name: name.clone(),
+                    document: serde_json::from_str(&decode(text)).unwrap_or_default(),
+                })
+                .collect(),
+            role: Some(RoleProperties {
+                name: self.spec.role.as_ref().and_then(|role| role.name.clone()),
+                max_session_duration_seconds: i32::try_from(header.max_session_duration_seconds).ok(),
+                tags: header
+                    .tags
+                    .iter()
+                    .filter(|(key, _)| own_tag(key))
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect(),
+                trusted_services: trusted_services.into_iter().collect(),
+                ..RoleProperties::default()
+            }),
+            adoption_policy: is_adopted(header).then_some(AdoptionPolicy::Adopt),
+            ..MlServiceRoleSpec::default()
+        }
+    }
+
+    fn not_allowed(&self, asked: &MlServiceRoleSpec) -> BTreeSet<Item> {
+        let request = Request {
+            cluster: &self.cluster.name,
+            account: Some((&self.account.partition, &self.account.id)),
+            namespace: &self.namespace.name,
+            namespace_labels: &self.namespace.labels,
+            name: &self.owner.name,
+            spec: asked,
+        };
+        let found = violations(&self.class, request).into_iter();
+        found.map(|(item, _)| item).collect()
+    }
+
+    /// The trust policy, where somebody is to be let in no longer.
+    fn trust(
+        &self,
+        header: &RoleHeader,
+        service_accounts: BTreeSet<String>,
+        trusted_services: BTreeSet<String>,
+    ) -> Vec<Step> {
+        let allowed = TrustPolicy {
+            partition: self.account.partition.clone(),
+            account: self.account.id.clone(),
+            issuers: self.issuers.clone(),
+            audience: self.class.audience.clone(),
+            namespace: self.namespace.name.clone(),
+            service_accounts,
+            trusted_services,
+        };
+        let left = trusted_by_both(&allowed.document().to_json(), &header.trust);
+        match equivalent_text(&left, &header.trust) {
+            true => vec![],
+            false => vec![Step::UpdateTrust {
+                document: left.to_json(),
+            }],
+        }
+    }
+
+    /// What becomes of the policy of the presets: it holds what those come to that the object asks for and the class
+    /// allows, or goes.
+    fn presets(
+        &self,
+        header: &RoleHeader,
+        held: &RoleContent,
+        gone: &BTreeSet<Item>,
+        room: usize,
+    ) -> Vec<Step> {
+        let Some(found) = held.inline.get(POLICY_NAME) else {
+            return vec![];
+        };
+        let mut spec = MlServiceRoleSpec {
+            access: self.spec.access.clone(),
+            ..MlServiceRoleSpec::default()
+        };
+        let mut index = 0;
+        spec.access.retain(|_| {
+            index += 1;
+            !gone.contains(&Item::Preset(index - 1))
+        });
+        let kept_all = spec.access.len() == self.spec.access.len();
+        let expanded = presets::expand(&spec, &self.placement.role_arn, &self.account, &self.cluster);
+        let left = match &expanded {
+            Ok(expanded) => expanded.policy.as_ref().map(|(_, document)| document),
+            // No mistake of the object's: the operator was started without a region.
+            Err(why) if why.reason == reasons::REGION_UNKNOWN && kept_all => return vec![],
+            Err(_) => None,
+        };
+        let fits = |document: &PolicyDocument| quota::size(&document.to_json()) <= room;
+        match left.filter(|document| fits(document)) {
+            Some(document) if equivalent_text(document, found) => vec![],
+            Some(document) => {
+                let put = Step::PutInline {
+                    name: POLICY_NAME.to_owned(),
+                    document: document.to_json(),
+                };
+                let tag = expanded.ok().and_then(|expanded| expanded.tag);
+                let tag = tag.filter(|(key, value)| tags::get(&header.tags, key) != Some(value));
+                let tagged = tag.map(|tag| Step::Tag(BTreeMap::from([tag])));
+                std::iter::once(put).chain(tagged).collect()
+            }
+            None => {
+                let noted = tags::get(&header.tags, VERSIONS_TAG)
+                    .map(|_| Step::Untag(BTreeSet::from([VERSIONS_TAG.to_owned()])));
+                let deleted = Step::DeleteInline(POLICY_NAME.to_owned());
+                std::iter::once(deleted).chain(noted).collect()
+            }
+        }
+    }
+
+    /// The ServiceAccount `default`, where the object bound it and the class doesn't let it any more.
+    fn default_service_account(&self, adopted: bool, around: Surroundings<'_>) -> Vec<Step> {
+        if self.class.default_service_account {
+            return vec![];
+        }
+        let others = around.service_accounts.iter().filter(|sa| sa.name != "default");
+        let kept: Vec<ServiceAccountIntent> = others
+            .map(|sa| ServiceAccountIntent {
+                name: sa.name.clone(),
+                creation_policy: CreationPolicy::Never,
+                conflict_policy: ConflictPolicy::Refuse,
+            })
+            .collect();
+        let own = match adopted {
+            true => OwnArn::StaysWhereItWas,
+            false => OwnArn::Goes,
+        };
+        release(&self.owner, Some(&self.placement.role_arn), &kept, around, own)
+    }
+
+    /// The steps that leave what the class allows of a role: `gone` is what it doesn't allow of `asked`.
+    fn steps(
+        &self,
+        header: &RoleHeader,
+        held: &RoleContent,
+        asked: MlServiceRoleSpec,
+        gone: &BTreeSet<Item>,
+        around: Surroundings<'_>,
+    ) -> Plan {
+        let adopted = is_adopted(header);
+        // Of a namespace that isn't served, or of a name that isn't allowed, nothing is.
+        let closed = gone.contains(&Item::Namespace)
+            || gone.contains(&Item::RoleName)
+            || (gone.contains(&Item::Adoption) && !adopted);
+        let goes = |item: Item| closed || gone.contains(&item);
+        let role = asked.role.unwrap_or_default();
+        let named = asked.service_accounts.unwrap_or_default().into_iter();
+        let service_accounts = named
+            .map(|reference| reference.name)
+            .filter(|name| !closed && (name != "default" || !goes(Item::DefaultServiceAccount)));
+        let services = role.trusted_services.into_iter();
+        let services = services.filter(|service| !goes(Item::TrustedService(service.clone())));
+
+        let mut plan = Plan::default();
+        plan.stage(boundary(self.class.permissions_boundary.as_ref(), header));
+        plan.stage(self.trust(header, service_accounts.collect(), services.collect()));
+        let mut taken = Vec::new();
+        let keys: BTreeSet<String> = role
+            .tags
+            .into_keys()
+            .filter(|key| goes(Item::TagKey(key.clone())))
+            .collect();
+        if !keys.is_empty() {
+            taken.push(Step::Untag(keys));
+        }
+        if header.max_session_duration_seconds > self.class.max_session_duration_seconds {
+            taken.push(Step::UpdateRole {
+                description: header.description.clone(),
+                max_session_duration_seconds: self.class.max_session_duration_seconds,
+            });
+        }
+        let detached = held.attached.iter();
+        taken.extend(
+            detached
+                .filter(|arn| goes(Item::ManagedPolicy(arn.to_string())))
+                .cloned()
+                .map(Step::Detach),
+        );
+        let (deleted, kept): (Vec<_>, Vec<_>) = held
+            .inline
+            .iter()
+            .partition(|(name, _)| closed || gone.contains(&Item::InlinePolicy((*name).clone())));
+        taken.extend(
+            deleted
+                .into_iter()
+                .map(|(name, _)| Step::DeleteInline(name.clone())),
+        );
+        plan.stage(taken);
+        if !closed {
+            let others = kept.into_iter().filter(|(name, _)| *name != POLICY_NAME);
+            let used: usize = others.map(|(_, text)| quota::size(text)).sum();
+            let room = self.account.quotas.inline_policies_size.saturating_sub(used);
+            plan.stage(self.presets(header, held, gone, room));
+            plan.stage(self.default_service_account(adopted, around));
+        }
+        plan
+    }
+
+    /// What keeps the role from being touched though it is this object's.
+    fn obstacle(&self, header: &RoleHeader, gone: &BTreeSet<Item>) -> Option<Refusal> {
+        let name = self.placement.role_arn.name();
+        let (class, cluster) = (&self.class.name, &self.cluster.name);
+        // With `{cluster}` filled in as another name than the role was made under, nothing would seem to be allowed.
+        if tags::get(&header.tags, tags::CLUSTER) != Some(cluster) {
+            return Some(Refusal::new(
+                reasons::PLACEMENT_CHANGED,
+                format!(
+                    "role {name} is left as it is, since it was made under another name of this cluster than {cluster:?}; \
+                     start the operator with the former --cluster-name"
+                ),
+            ));
+        }
+        (is_adopted(header) && gone.contains(&Item::Adoption)).then(|| {
+            Refusal::new(
+                reasons::ADOPTION_NOT_ALLOWED,
+                format!(
+                    "role {name} was there before this object, and class {class:?} doesn't let this object have it any \
+                     more; it is left as it is: delete the object, or ask the platform admin to list the role in \
+                     allow.adopt again"
+                ),
+            )
+        })
     }
 }
 
-fn withdraw(spec: &mut MlServiceRoleSpec, items: &[&Item], from: &Resolution<'_>) {
-    let gone = |item: Item| items.contains(&&item);
-    spec.managed_policy_arns
-        .retain(|arn| !gone(Item::ManagedPolicy(arn.clone())));
-    spec.inline_policies
-        .retain(|policy| !gone(Item::InlinePolicy(policy.name.clone())));
-    let mut index = 0;
-    spec.access.retain(|_| {
-        index += 1;
-        !gone(Item::Preset(index - 1))
-    });
-    if let Some(role) = &mut spec.role {
-        role.tags.retain(|key, _| !gone(Item::TagKey(key.clone())));
-        role.trusted_services
-            .retain(|service| !gone(Item::TrustedService(service.clone())));
-    }
-    if gone(Item::DefaultServiceAccount) {
-        let mut references = spec.service_account_references(from.name);
-        references.retain(|reference| reference.name != "default");
-        spec.service_accounts = Some(references);
-    }
-}
-
-/// Plans for a role that is cut back. One that doesn't exist isn't created: the object was refused.
-pub fn plan_cut_back(
-    intent: &RoleIntent,
-    has_finalizer: bool,
+/// Plans for the role of an object that is refused. One that doesn't exist isn't created, and one that isn't this
+/// object's is left alone.
+pub fn plan_withdrawal(
+    from: &Withdrawal,
     knowledge: &RoleKnowledge,
     around: Surroundings<'_>,
     clock: &Clock,
 ) -> Next {
-    match plan(intent, has_finalizer, knowledge, around, clock) {
-        Next::Do(plan) if plan.steps().any(|step| matches!(step, Step::CreateRole(_))) => {
-            Next::Do(Plan::default())
+    let arn = &from.placement.role_arn;
+    let (header, held) = match &knowledge.state {
+        RoleState::Absent if knowledge.is_fresh(clock) => {
+            let wait = not_yet_readable(arn.name(), knowledge, clock);
+            return wait.unwrap_or_else(|| Next::Do(Plan::default()));
         }
-        next => next,
+        RoleState::Present {
+            header,
+            content: Some(held),
+        } if !knowledge.is_due(clock) => (header, held),
+        _ => return Next::Read(Depth::Full),
+    };
+    let former = &from.class.former_cluster_uids;
+    if let Ownership::Foreign(refusal) = judge_ownership(&from.owner, arn, header, former, knowledge.was_ours)
+    {
+        return confirm(refusal, knowledge, clock);
     }
+    let asked = from.as_asked(header, held);
+    let gone = from.not_allowed(&asked);
+    if let Some(refusal) = from.obstacle(header, &gone) {
+        return Next::Blocked(refusal);
+    }
+    once_read(
+        from.steps(header, held, asked, &gone, around),
+        false,
+        knowledge,
+        clock,
+    )
 }
 
 /// The Event for people whose role was cut back.
 pub fn revoked(why: &Refusal, done: &[Step]) -> Option<Notice> {
-    done.iter().any(Step::writes_role).then(|| Notice {
+    let written: Vec<&Step> = done.iter().filter(|step| step.writes_role()).collect();
+    if written.is_empty() {
+        return None;
+    }
+    let named: Vec<String> = written
+        .iter()
+        .take(NAMED)
+        .map(|step| {
+            format!("{} {}", step.action(), step.target())
+                .trim_end()
+                .to_owned()
+        })
+        .collect();
+    let more = match written.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(Notice {
         reason: "PermissionsRevoked",
         message: format!(
-            "the role was cut back to what the class allows (onViolation: Revoke); sessions that pods have already got \
-             end by themselves: {}",
+            "the role was cut back to what the class allows (onViolation: Revoke; {}{more}), and sessions that pods have \
+             already got end by themselves; the object is refused: {}",
+            named.join(", "),
             why.message
         ),
         warning: true,

@@ -42,7 +42,7 @@ fn through_a_role() -> AccountRef {
 }
 
 async fn accounts(server: &Server, gate: Arc<Gate>) -> SdkAccounts {
-    SdkAccounts::gated(&config(server.url()).await, &short_limits(), gate)
+    SdkAccounts::gated(&config(server.url()).await, &short_limits(), gate, Arc::default())
 }
 
 async fn answering() -> Server {

@@ -6,7 +6,11 @@
 // clippy.toml allows them in test functions only, not in what test functions share.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../support/openmetrics.rs"]
+mod openmetrics;
+
 mod answers;
+mod counted;
 mod errors;
 mod gate;
 mod lists;

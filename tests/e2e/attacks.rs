@@ -1,5 +1,7 @@
 //! What a tenant, an admin or an accident does to the records by which the operator finds its roles again.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams};
 use mlservicerole_operator::api::PLACEMENT_ANNOTATION;
@@ -7,7 +9,8 @@ use mlservicerole_operator::api::condition::{reasons, types};
 use serde_json::{Value, json};
 
 use crate::support::space::{placed_arn, placed_name};
-use crate::support::{Class, Space, eventually};
+use crate::support::wait::within;
+use crate::support::{Class, Space};
 
 crate::trials![
     an_object_whose_account_is_out_of_reach_stays_until_it_is_reached_again,
@@ -106,13 +109,14 @@ async fn a_namespace_created_anew_starts_afresh() {
         .delete(&space.name, &DeleteParams::default())
         .await
         .unwrap();
-    eventually("the namespace is gone", || async {
+    // The namespace controller comes round a second time for what had a finalizer at the first.
+    let gone = within(Duration::from_secs(150), || async {
         match namespaces.get_opt(&space.name).await {
             Ok(None) => Ok(()),
             other => Err(format!("{other:?}")),
         }
-    })
-    .await;
+    });
+    gone.await.unwrap();
     let space = Space::new("anew").await;
     space.create("trainer", json!({})).await;
     space.ready("trainer").await;

@@ -10,6 +10,9 @@
 
 mod support;
 
+#[path = "../support/openmetrics.rs"]
+mod openmetrics;
+
 mod admission;
 mod adoption;
 mod attacks;
@@ -26,6 +29,7 @@ mod gitops;
 mod hostile;
 mod leader;
 mod life;
+mod metrics;
 mod narrowing;
 mod observe;
 mod plan_live;
@@ -113,6 +117,7 @@ fn serial() -> Vec<Trial> {
         replace::serial(),
         leader::trials(),
         sweep::serial(),
+        metrics::trials(),
         cluster_name::trials(),
     ]
     .into_iter()

@@ -13,6 +13,8 @@ crate::trials![
     a_role_that_was_cut_back_gets_all_again_when_the_class_widens,
     what_is_attached_by_hand_to_a_role_that_was_cut_back_goes_again,
     a_namespace_that_the_class_gives_up_keeps_no_permission_and_nobody_can_take_its_role,
+    a_mistake_beside_it_is_no_way_to_keep_what_the_class_gave_up,
+    an_observing_object_is_not_cut_back_and_says_so,
     an_object_that_was_never_allowed_gets_no_role_by_revoke,
     the_status_of_a_class_shows_how_far_a_change_of_its_boundary_has_come,
 ];
@@ -179,6 +181,60 @@ async fn a_namespace_that_the_class_gives_up_keeps_no_permission_and_nobody_can_
             .await,
         None
     );
+}
+
+async fn a_mistake_beside_it_is_no_way_to_keep_what_the_class_gave_up() {
+    let (space, class) = a_role_with_all_of_it("mistaken", "Revoke").await;
+    // It asks for nothing that the class will give up, and for more than IAM has room for.
+    let resources: Vec<_> = (0..60)
+        .map(|n| format!("arn:aws:s3:::kept/{n}{}", "x".repeat(200)))
+        .collect();
+    let document = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": resources}]});
+    let spec = json!({
+        "managedPolicyArns": [READ_ONLY],
+        "inlinePolicies": [{"name": "stays", "document": document}],
+        "role": null,
+    });
+    space.patch_spec("trainer", spec).await;
+    space.refused("trainer", reasons::QUOTA_EXCEEDED).await;
+    class.patch(narrower()).await;
+    let role = space
+        .role_until("trainer", "is cut back", |role| {
+            role.attached.len() == 1
+                && role.inline.len() == 1
+                && !role.trust.to_string().contains("sagemaker.amazonaws.com")
+        })
+        .await;
+    assert_eq!(role.attached.iter().collect::<Vec<_>>(), [READ_ONLY]);
+    assert_eq!(role.inline.keys().collect::<Vec<_>>(), ["stays"]);
+    space
+        .event("trainer", "tells the tenant", |line| {
+            line.starts_with("Warning PermissionsRevoked") && line.contains(S3_READ_ONLY)
+        })
+        .await;
+    space.refused("trainer", reasons::QUOTA_EXCEEDED).await;
+}
+
+async fn an_observing_object_is_not_cut_back_and_says_so() {
+    let (space, class) = a_role_with_all_of_it("observing", "Revoke").await;
+    let before = space.role("trainer").await;
+    space.patch("trainer", json!({"spec": {"mode": "Observe"}})).await;
+    let mark = space.bed.proxy.mark();
+    class.patch(narrower()).await;
+    let message = space
+        .refused("trainer", reasons::MANAGED_POLICY_NOT_ALLOWED)
+        .await;
+    for part in ["mode is Observe", "keeps what it has", "onViolation: Revoke"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    space
+        .event("trainer", "tells the tenant", |line| {
+            line.starts_with("Warning ManagedPolicyNotAllowed") && line.contains("mode is Observe")
+        })
+        .await;
+    assert_eq!(space.role("trainer").await, before);
+    assert!(space.bed.proxy.writes_since(mark, &space.prefix()).is_empty());
 }
 
 async fn an_object_that_was_never_allowed_gets_no_role_by_revoke() {

@@ -2,8 +2,8 @@
 
 Usage: escalating_policies.py src/guard/escalating.json DIRECTORY > src/guard/escalating_policies.json
 
-DIRECTORY holds one JSON file for each AWS-managed policy, with its arn and, under document, its default version. The
-dataset github.com/iann0036/iam-dataset has them in aws/managedpolicies; see README.md beside this file.
+DIRECTORY holds one JSON file for each AWS-managed policy, with its arn and, under document, its default version. Where
+they come from stands in README.md beside this file.
 """
 
 import fnmatch
@@ -12,6 +12,37 @@ import os
 import re
 import sys
 
+# Some data sets have the names of these two and not what they say: their default versions as the AWS managed policy
+# reference guide prints them.
+WIDEST = [
+    {
+        "arn": "arn:aws:iam::aws:policy/AdministratorAccess",
+        "document": {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]},
+    },
+    {
+        "arn": "arn:aws:iam::aws:policy/PowerUserAccess",
+        "document": {
+            "Statement": [
+                {"Effect": "Allow", "NotAction": ["iam:*", "organizations:*", "account:*"], "Resource": "*"},
+                {
+                    "Effect": "Allow",
+                    "Action": [
+                        "account:GetAccountInformation",
+                        "account:GetGovCloudAccountInformation",
+                        "account:GetPrimaryEmail",
+                        "account:ListRegions",
+                        "iam:CreateServiceLinkedRole",
+                        "iam:DeleteServiceLinkedRole",
+                        "iam:ListRoles",
+                        "organizations:DescribeEffectivePolicy",
+                        "organizations:DescribeOrganization",
+                    ],
+                    "Resource": "*",
+                },
+            ]
+        },
+    },
+]
 SUSPICIOUS = re.compile(r"(FullAccess[^/]*|.*Administrator[^/]*|PowerUser[^/]*|IAM[^/]*)$")
 SHOWN = 4
 
@@ -56,11 +87,13 @@ def main(floor_path, directory):
     # The actions that say most come first.
     order = {action: (not action.startswith(("iam:", "sts:")), action.lower()) for action in actions}
     escalating, harmless = {}, []
+    policies = list(WIDEST)
     for name in sorted(os.listdir(directory)):
         with open(os.path.join(directory, name)) as file:
-            policy = json.load(file)
+            policies.append(json.load(file))
+    for policy in policies:
         if not policy.get("arn") or not policy.get("document"):
-            continue  # The dataset keeps the names of policies that it could not read.
+            continue  # Some data sets keep the names of policies that it could not read.
         suffix = policy["arn"].split(":policy/", 1)[1]
         found = sorted(hits(policy["document"], floor), key=order.get)
         if found:

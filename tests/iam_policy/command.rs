@@ -158,6 +158,38 @@ fn a_class_that_the_guard_refuses_is_refused_in_its_words() {
 }
 
 #[test]
+fn a_live_class_that_changes_its_boundary_gives_both_and_a_note() {
+    let former = "arn:aws:iam::111122223333:policy/former-boundary";
+    let live = json!({
+        "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRoleClass",
+        "metadata": {"name": "ml", "uid": "1", "resourceVersion": "7", "generation": 2, "finalizers": ["mlservicerole.io/class"],
+            "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": bounded(),
+        "status": {"boundaryChange": {"from": [former, "nonsense"], "to": "arn:aws:iam::111122223333:policy/ml-workload-boundary",
+            "pendingRoles": 2}},
+    });
+    let outcome = iam_policy(&KNOWN, &live.to_string());
+    assert_eq!(outcome.code, 0, "{outcome:#?}");
+    let by_flag = iam_policy(
+        &with(&[
+            "--former-boundary",
+            "arn:aws:iam::111122223333:policy/former-boundary",
+        ]),
+        &class("ml", &bounded()),
+    );
+    assert_eq!(outcome.stdout, by_flag.stdout);
+    assert!(outcome.stdout.contains(former));
+    for words in [
+        "status.boundaryChange.from",
+        former,
+        "check that it is one of yours",
+        "\"nonsense\"",
+    ] {
+        assert!(outcome.stderr.contains(words), "{words}: {}", outcome.stderr);
+    }
+}
+
+#[test]
 fn what_is_no_class_is_named() {
     let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: stray}\n---\n";
     let outcome = iam_policy(&KNOWN, &format!("{other}{}", class("ml", &bounded())));

@@ -54,6 +54,39 @@ fn an_operator_that_could_write_its_own_role_is_refused() {
 }
 
 #[test]
+fn an_operator_whose_roles_may_be_anywhere_is_refused() {
+    for (path, prefix) in [("/", None), ("/", Some("{namespace}"))] {
+        let mut class = bounded();
+        class["roles"]["path"] = json!(path);
+        class["roles"]["namePrefix"] = json!(prefix);
+        let told = problem(&class, &options());
+        assert!(told.contains("role/* is every role of the account"), "{told}");
+        assert!(told.contains("roles.path"), "{told}");
+    }
+    let mut named = bounded();
+    named["roles"]["path"] = json!("/");
+    named["roles"]["namePrefix"] = json!("ml-");
+    let output = make(operator_policies, &[("ml", named)], &options()).unwrap();
+    assert!(output.notes.is_empty(), "{:?}", output.notes);
+}
+
+#[test]
+fn a_path_that_begins_with_any_namespace_is_told_to_take_in_roles_of_others() {
+    for (path, place) in [("/{namespace}/", "role/*/*"), ("/{namespace}/x/", "role/*/x/*")] {
+        let mut class = bounded();
+        class["roles"]["path"] = json!(path);
+        let output = make(operator_policies, &[("ml", class)], &options()).unwrap();
+        let told = output.notes.join("; ");
+        assert!(
+            told.contains(place) && told.contains("could be claimed"),
+            "{told}"
+        );
+    }
+    let output = make(operator_policies, &[("ml", bounded())], &options()).unwrap();
+    assert!(!output.notes.join("; ").contains("could be claimed"));
+}
+
+#[test]
 fn issuers_that_are_not_trusted_are_refused_as_the_operator_would() {
     let mut class = bounded();
     class["oidc"] = json!({"issuers": [{"url": "https://oidc.example.com/other"}]});

@@ -78,6 +78,31 @@ fn workloads_pass_and_escalations_do_not_whatever_inline_policies_may_say() {
     }
 }
 
+/// What only takes rights away is left out.
+#[test]
+fn what_gives_rights_takes_credentials_or_opens_a_session_on_the_floor_is_beyond_the_boundary() {
+    let floor: Value = serde_json::from_str(include_str!("../../src/guard/escalating.json")).unwrap();
+    let (policies, _) = boundary(json!({}));
+    let mut looked_at = 0;
+    for entry in floor["actions"].as_array().unwrap() {
+        let (action, kind) = (entry["action"].as_str().unwrap(), entry["kind"].as_str().unwrap());
+        let name = action.split(':').nth(1).unwrap();
+        let takes_away = ["Delete", "Revoke", "Retire", "Dissociate", "Remove"]
+            .iter()
+            .any(|verb| name.starts_with(verb));
+        let counts = [
+            "writes who may do what",
+            "takes credentials of another principal",
+            "opens a session on what has another role",
+        ];
+        if counts.contains(&kind) && !takes_away {
+            looked_at += 1;
+            assert!(!allows(&policies, action, "anything"), "{action}");
+        }
+    }
+    assert!(looked_at > 400, "{looked_at}");
+}
+
 #[test]
 fn rules_for_inline_policies_widen_the_boundary_by_what_they_say_and_no_more() {
     let (policies, _) = boundary(json!({"inline": [{

@@ -116,3 +116,16 @@ fn a_message_is_bounded_in_characters_and_far_below_the_api_servers_bytes() {
     assert!(over.ends_with("😀…"));
     assert!(over.len() < 32_768);
 }
+
+#[test]
+fn the_list_of_reasons_has_all_of_them() {
+    let source = include_str!("../condition.rs");
+    let module = source.split("pub mod reasons {").nth(1).unwrap();
+    let module = module.split("\n}").next().unwrap();
+    let declared: Vec<&str> = module
+        .split("pub const ")
+        .skip(1)
+        .filter_map(|constant| constant.split('"').nth(1))
+        .collect();
+    assert_eq!(REASONS.as_slice(), declared);
+}

@@ -8,14 +8,24 @@ use serde_json::Value;
 use super::Stop;
 use crate::api::{GROUP, MlServiceRoleClass, MlServiceRoleClassSpec};
 use crate::guard::{self, ClassRules};
+use crate::iam::arn::PolicyArn;
 use crate::manifest::{Definition, Document};
 
 const CLASS: &str = "MlServiceRoleClass";
 const ROLE: &str = "MlServiceRole";
 
-/// The classes, in the order in which they were found.
-pub(super) fn classes(documents: Vec<Document>) -> Result<Vec<(MlServiceRoleClassSpec, ClassRules)>, Stop> {
-    let mut found = Vec::new();
+/// What was given.
+#[derive(Default)]
+pub(super) struct Given {
+    /// The classes, in the order in which they were found.
+    pub classes: Vec<(MlServiceRoleClassSpec, ClassRules)>,
+    /// Boundaries that roles still carry while their class changes it, as the status of a live class says.
+    pub former_boundaries: Vec<PolicyArn>,
+}
+
+/// Reads the classes.
+pub(super) fn classes(documents: Vec<Document>) -> Result<Given, Stop> {
+    let mut found = Given::default();
     let mut names = BTreeSet::new();
     let (mut unusable, mut refused) = (Vec::new(), Vec::new());
     for document in documents {
@@ -58,7 +68,12 @@ pub(super) fn classes(documents: Vec<Document>) -> Result<Vec<(MlServiceRoleClas
                 unusable.extend(mistakes.into_iter().map(named));
             }
             Ok(class) => match guard::understand(&name, &class.spec) {
-                Ok(rules) => found.push((class.spec, rules)),
+                Ok(rules) => {
+                    found.classes.push((class.spec, rules));
+                    found
+                        .former_boundaries
+                        .extend(former_boundaries(&name, &document.value));
+                }
                 Err(refusal) => refused.push(format!("{}: {}", document.source, refusal.message)),
             },
         }
@@ -70,6 +85,27 @@ pub(super) fn classes(documents: Vec<Document>) -> Result<Vec<(MlServiceRoleClas
     } else {
         Ok(found)
     }
+}
+
+/// The boundaries that a class has moved away from, and that roles still carry. A status can be forged by whoever may write
+/// it, and the operator decides nothing from one; this is for an admin, who sees in a note what was taken from it.
+fn former_boundaries(class: &str, value: &Value) -> Vec<PolicyArn> {
+    let from = value["status"]["boundaryChange"]["from"].as_array();
+    let mut former = Vec::new();
+    for text in from.into_iter().flatten().filter_map(Value::as_str) {
+        match text.parse() {
+            Ok(arn) => {
+                eprintln!(
+                    "note: class {class:?}: by status.boundaryChange.from, roles still carry the boundary {arn}, so that it is \
+                     listed beside the class's own, as by --former-boundary; check that it is one of yours, and print the \
+                     policy again once the change is complete"
+                );
+                former.push(arn);
+            }
+            Err(e) => eprintln!("note: class {class:?}: {text:?} in status.boundaryChange.from ignored: {e}"),
+        }
+    }
+    former
 }
 
 /// As the API server would take it.

@@ -63,7 +63,7 @@ impl<'a> Live<'a> {
             .list(&ListParams::default())
             .await
             .map_err(|e| format!("failed to list the MlServiceRoleClasses: {e}"))?;
-        let classes = listed.items.into_iter().filter_map(|class| class.0.ok());
+        let classes = listed.items.into_iter().filter_map(|class| class.read().ok());
         Ok(Self {
             given,
             accounts: SdkAccounts::from_environment().await,
@@ -130,7 +130,11 @@ impl<'a> Live<'a> {
     ) -> Result<(), Stop> {
         let roles: Api<Guarded<MlServiceRole>> = Api::namespaced(self.client.clone(), &found.namespace);
         let listed = roles.list(&ListParams::default()).await.map_err(unknown)?;
-        let all: Vec<MlServiceRole> = listed.items.into_iter().filter_map(|role| role.0.ok()).collect();
+        let all: Vec<MlServiceRole> = listed
+            .items
+            .into_iter()
+            .filter_map(|role| role.read().ok())
+            .collect();
         let live = all.iter().find(|role| role.name_any() == found.name);
         if let Some(live) = live {
             report.refusals.extend(change("MlServiceRole", &found.raw, live));

@@ -294,7 +294,7 @@ impl Accounting {
             let Some(cached) = context.caches.classes.get(&key) else {
                 continue;
             };
-            let Ok(cached) = &cached.0 else { continue };
+            let Ok(cached) = cached.read() else { continue };
             let status = cached.status.clone().unwrap_or_default();
             let told = context.sweeps.told(name);
             let Some(told) = told.filter(|told| !told.is_told_by(&status)) else {
@@ -304,7 +304,7 @@ impl Accounting {
                 of_class.filter(|orphans| orphans.count > 0 && told.orphans != status.orphans)
             {
                 warn!(class = name, "{}", orphans.message());
-                context.events.publish(cached, orphaned(orphans.message())).await;
+                context.events.publish(&cached, orphaned(orphans.message())).await;
             }
             // A closed channel means that the process is stopping.
             let _ = context.wake_class.unbounded_send(key);

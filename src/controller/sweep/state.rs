@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::api::MlServiceRoleClassStatus;
 use crate::api::class::{OrphanedRoles, SweepStatus};
@@ -83,6 +83,7 @@ struct State {
     accounts: HashSet<AccountId>,
     classes: BTreeMap<String, Findings>,
     reports: BTreeMap<AccountId, Report>,
+    succeeded: BTreeMap<AccountId, SystemTime>,
 }
 
 impl Sweeps {
@@ -105,7 +106,17 @@ impl Sweeps {
         if !state.is_open {
             state.accounts.insert(account.clone());
         }
+        if !report.failed {
+            state.succeeded.insert(account.clone(), SystemTime::now());
+        }
         state.reports.insert(account.clone(), report);
+    }
+
+    /// Only these accounts hold roles of ours; of others there is nothing to tell any more.
+    pub(super) fn keep(&self, accounts: &HashSet<AccountId>) {
+        let mut state = self.lock();
+        state.reports.retain(|account, _| accounts.contains(account));
+        state.succeeded.retain(|account, _| accounts.contains(account));
     }
 
     /// What is to be told of a class from now on. Orphans once told are told until a sweep says otherwise.
@@ -122,6 +133,11 @@ impl Sweeps {
         self.lock().classes.get(class).cloned()
     }
 
+    /// When a look at this account last went as it was meant to.
+    pub fn succeeded(&self, account: &AccountId) -> Option<SystemTime> {
+        self.lock().succeeded.get(account).copied()
+    }
+
     /// The last look at each account.
     pub fn reports(&self) -> Vec<(AccountId, Report)> {
         let state = self.lock();
@@ -135,5 +151,50 @@ impl Sweeps {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No code that holds the lock can panic half-way through a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(failed: bool) -> Report {
+        Report {
+            method: "AccountLists",
+            ended: Duration::ZERO,
+            took: Duration::ZERO,
+            calls: 2,
+            roles: 1,
+            ours: 1,
+            differing: 0,
+            orphans: 0,
+            failed,
+        }
+    }
+
+    #[test]
+    fn a_look_that_failed_leaves_the_time_of_the_last_that_did_not() {
+        let (sweeps, account) = (Sweeps::default(), "111122223333".parse().unwrap());
+        sweeps.note_account(&account, report(true));
+        assert_eq!(sweeps.succeeded(&account), None);
+        sweeps.note_account(&account, report(false));
+        let succeeded = sweeps.succeeded(&account);
+        assert!(succeeded.is_some());
+        sweeps.note_account(&account, report(true));
+        assert_eq!(sweeps.succeeded(&account), succeeded);
+    }
+
+    #[test]
+    fn nothing_is_told_of_an_account_that_holds_no_role_of_ours_any_more() {
+        let sweeps = Sweeps::default();
+        let (kept, left): (AccountId, AccountId) =
+            ("111122223333".parse().unwrap(), "444455556666".parse().unwrap());
+        for account in [&kept, &left] {
+            sweeps.note_account(account, report(false));
+        }
+        sweeps.keep(&[kept.clone()].into());
+        let told: Vec<AccountId> = sweeps.reports().into_iter().map(|(account, _)| account).collect();
+        assert_eq!(told, std::slice::from_ref(&kept));
+        assert!(sweeps.succeeded(&kept).is_some() && sweeps.succeeded(&left).is_none());
     }
 }

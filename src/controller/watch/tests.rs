@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 
-use crate::cluster::Guarded;
 use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use kube::runtime::reflector::store;
 use serde_json::json;
@@ -16,13 +15,13 @@ fn role(name: &str, uid: &str, service_account: &str) -> GuardedRole {
         "metadata": {"name": name, "namespace": "team-a", "uid": uid},
         "spec": {"serviceAccounts": [{"name": service_account}]},
     });
-    Guarded(Ok(serde_json::from_value(role).unwrap()))
+    serde_json::from_str(&role.to_string()).unwrap()
 }
 
 fn class(name: &str) -> GuardedClass {
     let mut class = MlServiceRoleClass::new(name, crate::api::MlServiceRoleClassSpec::default());
     class.metadata.uid = Some(format!("uid-{name}"));
-    Guarded(Ok(class))
+    serde_json::from_str(&serde_json::to_string(&class).unwrap()).unwrap()
 }
 
 fn woken<K: Resource<DynamicType = ()>>(from: &mut UnboundedReceiver<ObjectRef<K>>) -> Vec<String> {

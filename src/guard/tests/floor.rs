@@ -185,6 +185,70 @@ fn what_everybody_names_first_is_on_the_list() {
     }
 }
 
+/// The rule of the list (docs/classes.md), by examples of what it leaves out.
+#[test]
+fn what_the_rule_of_the_list_leaves_out_is_not_on_it() {
+    let left_out = [
+        // Calls something whose code and definition others have fixed: data goes in.
+        "lambda:InvokeFunction",
+        "states:StartExecution",
+        "sagemaker:StartPipelineExecution",
+        "sagemaker:InvokeEndpoint",
+        "bedrock:InvokeAgent",
+        "bedrock-agentcore:InvokeAgentRuntime",
+        "events:PutEvents",
+        // Reads what is kept to be read, secrets too: the rules' resources say which.
+        "secretsmanager:GetSecretValue",
+        "ssm:GetParameter",
+        "kms:Decrypt",
+        "glue:GetConnection",
+        // Gives what a grant names for the caller itself; making the grant is on the list.
+        "s3:GetDataAccess",
+        "lakeformation:GetDataAccess",
+        "rds-db:connect",
+        // Makes something that needs a role, which iam:PassRole keeps back.
+        "sagemaker:CreateTrainingJob",
+        "glue:CreateJob",
+    ];
+    let floor = FLOOR.as_ref().unwrap();
+    let listed: BTreeSet<&str> = floor.actions.iter().map(|entry| entry.action.as_str()).collect();
+    for action in left_out {
+        assert!(!listed.contains(action), "{action}");
+    }
+    // Beside them, what looks alike and isn't: the caller says what runs, or takes another's credentials.
+    for action in [
+        "lambda:UpdateFunctionCode",
+        "states:UpdateStateMachine",
+        "sagemaker:UpdatePipeline",
+        "codebuild:StartBuild",
+        "codebuild:StartBuildBatch",
+        "glue:StartJobRun",
+        "ecs:RunTask",
+        "batch:SubmitJob",
+        "redshift:GetClusterCredentials",
+        "s3:CreateAccessGrant",
+        "lakeformation:GrantPermissions",
+    ] {
+        assert!(listed.contains(action), "{action}");
+    }
+}
+
+#[test]
+fn the_widest_policies_of_aws_need_a_consent_of_their_own() {
+    let policies = POLICIES.as_ref().unwrap();
+    for name in [
+        "AdministratorAccess",
+        "PowerUserAccess",
+        "IAMFullAccess",
+        "AmazonSageMakerFullAccess",
+        "AmazonS3FullAccess",
+        "job-function/SystemAdministrator",
+        "job-function/DatabaseAdministrator",
+    ] {
+        assert!(policies.escalating.contains_key(name), "{name}");
+    }
+}
+
 #[test]
 fn wildcards_that_take_in_the_floor_are_refused_with_what_they_take_in() {
     for (action, taken_in) in [
@@ -314,6 +378,41 @@ fn consents_that_are_no_consents_make_a_class_invalid() {
             refusal.message.contains("allow.passRoleArns"),
             "{role}: {}",
             refusal.message
+        );
+    }
+}
+
+/// Ways that need no `iam:PassRole`: what they change, open or read has a role, a certificate or a policy already.
+#[test]
+fn what_has_a_role_already_is_on_the_list() {
+    let floor = FLOOR.as_ref().unwrap();
+    for action in [
+        // Own containers on an endpoint, which has a role (SageMaker API reference, CreateInferenceComponent).
+        "sagemaker:CreateInferenceComponent",
+        "sagemaker:UpdateInferenceComponent",
+        // A knowledge base reads with its own role whatever its data sources name.
+        "bedrock:CreateDataSource",
+        "bedrock:UpdateDataSource",
+        "bedrock-agentcore:InvokeAgentRuntimeForUser",
+        "ecs:Poll",
+        "deadline:CreateJob",
+        "synthetics:StartCanaryDryRun",
+        "airflow:InvokeRestApi",
+        "athena:GetSessionEndpoint",
+        "elasticmapreduce:CreateStudioPresignedUrl",
+        // A certificate of a trust anchor's takes every role that the anchor's profiles have (IAM Roles Anywhere).
+        "acm-pca:IssueCertificate",
+        "account:AcceptPrimaryEmailUpdate",
+        "kafka:PutClusterPolicy",
+        "dsql:PutClusterPolicy",
+        "qbusiness:PutResourcePolicy",
+        "redshift:ModifyCluster",
+        "elasticache:ModifyUser",
+        "lambda:CreateMicrovmShellAuthToken",
+    ] {
+        assert!(
+            floor.actions.iter().any(|entry| entry.action == action),
+            "{action}"
         );
     }
 }

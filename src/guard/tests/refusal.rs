@@ -21,3 +21,16 @@ fn one_final_refusal_makes_all_of_them_final() {
     assert!(joined.final_);
     assert_eq!(joined.reason, "A");
 }
+
+#[test]
+fn an_object_that_observes_hears_that_its_role_is_not_cut_back() {
+    let told = Refusal::new("ManagedPolicyNotAllowed", "not this").of_observed_role();
+    for part in [
+        "; not this",
+        "mode is Observe",
+        "keeps what it has",
+        "onViolation: Revoke",
+    ] {
+        assert!(told.message.contains(part), "{}", told.message);
+    }
+}

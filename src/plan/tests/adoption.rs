@@ -106,7 +106,7 @@ fn without_both_consents_nothing_is_taken_over_in_any_combination() {
         &["team-a"],
         &["team-b", "team-a"],
         &["team-b"],
-        &["team", "team-a-2", "Team-A"],
+        &["team", "team-a-2"],
     ];
     let role_names: [&[&str]; 2] = [&[], &[NAME]];
     let found_at = [

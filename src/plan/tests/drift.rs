@@ -1,7 +1,7 @@
 //! What counts as a repair.
 
 use super::fixtures::*;
-use crate::plan::{Step, bind, drift_repaired};
+use crate::plan::{DRIFT_KINDS, Step, bind, drift_kinds, drift_repaired};
 use serde_json::json;
 
 #[test]
@@ -22,6 +22,9 @@ fn what_was_put_back_is_named_once() {
         notice.message
     );
     assert_eq!(drift_repaired(&[], &[].into()), None);
+    let kinds = drift_kinds(&steps, &[].into());
+    assert_eq!(kinds, ["inline_policies", "managed_policies"].into());
+    assert!(kinds.iter().all(|kind| DRIFT_KINDS.contains(kind)));
 }
 
 #[test]

@@ -363,7 +363,8 @@ fn a_role_that_is_cut_back_is_refused_and_says_how_far_that_has_come() {
     assert_eq!(
         table(&report(revoked(Outcome::Synced), vec![binding(true, None)])),
         "Accepted False FinalReason: mend it\n\
-         RoleSynced False FinalReason: the role was cut back to what the class allows (onViolation: Revoke)\n\
+         RoleSynced False FinalReason: the role is cut back to what the class allows (onViolation: Revoke), and gets \
+         nothing new meanwhile\n\
          ServiceAccountsBound Unknown Waiting: something before this must be mended first\n\
          Ready False FinalReason: mend it\n\
          Stalled True FinalReason: mend it\n"

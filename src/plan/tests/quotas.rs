@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::fixtures::*;
 use crate::guard::Refusal;
 use crate::iam::quota::{self, AccountQuotas, RoleUsage, Used};
-use crate::plan::{Account, Resolution, RoleIntent, resolve, usage};
+use crate::plan::{Account, Resolution, RoleIntent, assemble, resolve};
 
 const POLICIES: usize = 25;
 
@@ -32,7 +32,7 @@ fn under(quotas: AccountQuotas, spec: Value) -> (Result<RoleIntent, Refusal>, Op
         account: &account,
         cluster: &cluster(),
     };
-    (resolve(from), usage(from))
+    (resolve(from), assemble(from).ok().map(|intent| intent.usage()))
 }
 
 fn known() -> AccountQuotas {
@@ -199,8 +199,8 @@ fn names_and_descriptions_have_their_lengths() {
 }
 
 #[test]
-fn what_is_refused_for_another_cause_has_no_usage() {
-    let (refused, usage) = under(known(), json!({"managedPolicyArns": [ADMIN]}));
-    assert_eq!(refused.unwrap_err().reason, "ManagedPolicyNotAllowed");
+fn what_cannot_be_put_together_has_no_usage() {
+    let (refused, usage) = under(known(), json!({"role": {"tags": {"Team": "a", "team": "b"}}}));
+    assert_eq!(refused.unwrap_err().reason, "InvalidSpec");
     assert_eq!(usage, None);
 }

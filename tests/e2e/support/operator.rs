@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use http_body_util::BodyExt;
+use hyper::header::CONTENT_TYPE;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -157,6 +159,22 @@ impl Launcher {
         let uri = uri.parse().map_err(|e| format!("{uri}: {e}"))?;
         let response = client.get(uri).await.map_err(|e| e.to_string())?;
         Ok(response.status().as_u16())
+    }
+
+    /// Type and text of what `path` answers with.
+    pub async fn fetch(&self, path: &str) -> Result<(String, String), String> {
+        let client: HttpClient<_, String> = HttpClient::builder(TokioExecutor::new()).build_http();
+        let uri = format!("http://{}{path}", self.address);
+        let uri = uri.parse().map_err(|e| format!("{uri}: {e}"))?;
+        let response = client.get(uri).await.map_err(|e| e.to_string())?;
+        let kind = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok());
+        let kind = kind.unwrap_or_default().to_owned();
+        let body = response.into_body().collect().await.map_err(|e| e.to_string())?;
+        let text = String::from_utf8(body.to_bytes().into()).map_err(|e| e.to_string())?;
+        Ok((kind, text))
     }
 
     fn open_log(&self) -> Result<File, String> {

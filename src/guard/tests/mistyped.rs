@@ -1,0 +1,129 @@
+//! What an admin may mistype in a class: each is refused by its field, since what is left would be wider than it
+//! reads, or would never be what anybody asks for.
+
+use serde_json::{Value, json};
+
+use super::fixtures::*;
+
+#[track_caller]
+fn refused(patch: &Value, words: &[&str]) {
+    let refusal = class_refusal(&least_class(patch));
+    assert_eq!(refusal.reason, "InvalidSpec", "{}", refusal.message);
+    for word in words {
+        assert!(refusal.message.contains(word), "{word}: {}", refusal.message);
+    }
+}
+
+#[test]
+fn a_wildcard_in_the_path_of_a_role_that_is_passed_is_no_consent() {
+    for role in [
+        "arn:aws:iam::111122223333:role/teams/*/exec",
+        "arn:aws:iam::111122223333:role/teams/team-?/exec",
+        "arn:aws:iam::111122223333:role/*/exec",
+        "arn:aws:iam::111122223333:role/${aws:PrincipalTag/team}/exec",
+        "arn:aws:iam::111122223333:role/{namespace}/exec",
+    ] {
+        refused(
+            &json!({"allow": {"passRoleArns": [role]}}),
+            &["allow.passRoleArns", role, "exactly"],
+        );
+    }
+}
+
+#[test]
+fn a_boundary_is_one_policy_and_no_pattern_of_policies() {
+    for arn in [
+        "arn:aws:iam::111122223333:policy/*/boundary",
+        "arn:aws:iam::111122223333:policy/b?/boundary",
+        "arn:aws:iam::111122223333:policy/{namespace}/boundary",
+        "arn:aws:iam::111122223333:policy/${aws:username}/boundary",
+    ] {
+        refused(
+            &json!({"roles": {"permissionsBoundary": {"none": null, "arn": arn}}}),
+            &["roles.permissionsBoundary.arn", arn],
+        );
+    }
+}
+
+#[test]
+fn the_role_that_is_assumed_is_one_role_of_the_account() {
+    for arn in [
+        "arn:aws:iam::111122223333:role/*/operator",
+        "arn:aws:iam::111122223333:role/op?/operator",
+        "arn:aws:iam::111122223333:role/{cluster}/operator",
+        "arn:aws:iam::111122223333:role/",
+        "arn:aws:iam::111122223333:user/operator",
+        "operator",
+    ] {
+        refused(
+            &json!({"aws": {"assumeRole": {"arn": arn}}}),
+            &["aws.assumeRole.arn", arn],
+        );
+    }
+    refused(
+        &json!({"aws": {
+            "accountId": "444455556666",
+            "assumeRole": {"arn": "arn:aws:iam::111122223333:role/operator"},
+        }}),
+        &["aws.assumeRole.arn", "aws.accountId", "444455556666"],
+    );
+}
+
+#[test]
+fn paths_of_awss_own_roles_are_refused() {
+    for path in [
+        "/aws-service-role/",
+        "/aws-service-role/{namespace}/",
+        "/aws-reserved/sso.amazonaws.com/",
+    ] {
+        refused(&json!({"roles": {"path": path}}), &["roles.path", "AWS's own"]);
+    }
+}
+
+#[test]
+fn services_that_nobody_could_ask_for_are_refused() {
+    for service in [
+        "sagemaker",
+        "SageMaker.amazonaws.com",
+        "sagemaker.amazonaws.com ",
+        "sagemaker.amazon.com",
+        "https://sagemaker.amazonaws.com",
+        "arn:aws:iam::111122223333:root",
+        "",
+    ] {
+        refused(
+            &json!({"allow": {"trustedServices": [service]}}),
+            &["allow.trustedServices", "sagemaker.amazonaws.com"],
+        );
+    }
+    let fine = json!({"allow": {"trustedServices": ["sagemaker.amazonaws.com", "ec2.amazonaws.com.cn"]}});
+    assert_eq!(rules(&least_class(&fine)).trusted_services.len(), 2);
+}
+
+#[test]
+fn namespaces_that_adopt_are_names_and_no_patterns() {
+    for namespace in ["*", "team-*", "{namespace}", "Team-A", "team_a"] {
+        refused(
+            &json!({"allow": {"adopt": [{
+                "arn": "arn:aws:iam::111122223333:role/old", "namespaces": [namespace],
+            }]}}),
+            &["allow.adopt", namespace, "namespaces"],
+        );
+    }
+}
+
+#[test]
+fn policies_of_awss_that_escalate_need_consent_in_whatever_case() {
+    for name in [
+        "administratoraccess",
+        "POWERUSERACCESS",
+        "iamfullaccess",
+        "AmazonSagemakerFullAccess",
+        "amazons3fullaccess",
+    ] {
+        let arn = format!("arn:aws:iam::aws:policy/{name}");
+        let refusal = class_refusal(&least_class(&json!({"allow": {"managedPolicyArns": [arn]}})));
+        assert_eq!(refusal.reason, "EscalationNotAllowed", "{}", refusal.message);
+        assert!(refusal.message.contains(name), "{}", refusal.message);
+    }
+}
