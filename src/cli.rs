@@ -2,6 +2,7 @@
 
 mod iam_policy;
 mod plan;
+mod prepare_uninstall;
 mod presets;
 
 use std::net::SocketAddr;
@@ -32,6 +33,8 @@ enum Command {
     Presets(presets::PresetsArgs),
     /// Print the IAM policies that the operator needs for the classes given.
     IamPolicy(Box<iam_policy::IamPolicyArgs>),
+    /// Check that nothing is left that needs the operator, and delete the classes that go with it.
+    PrepareUninstall(prepare_uninstall::PrepareUninstallArgs),
     /// Print the CustomResourceDefinitions as YAML.
     Crd,
 }
@@ -120,6 +123,7 @@ impl Cli {
             Command::IamPolicy(args) => return iam_policy::run(&args),
             Command::Run(args) => crate::run::run(args),
             Command::Presets(args) => presets::run(&args),
+            Command::PrepareUninstall(args) => prepare_uninstall::run(&args),
             Command::Crd => print_crds(),
         };
         match result {

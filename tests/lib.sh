@@ -1,9 +1,12 @@
 # shellcheck shell=bash
-# What the scripts share: timed phases, a scratch directory and
+# What the scripts share: timed phases, a scratch directory, questions to IAM and
 # a test bed of their own. Sourcing it sets the trap that takes both away again.
 
 SCRATCH=
 BED=
+# What starts and stops it, in tests/testbed.
+BED_UP=up
+BED_DOWN=down
 CHILD=
 GROUP=
 PHASE=
@@ -52,12 +55,24 @@ start_bed() {
 }
 
 bed_up() {
-  MLSERVICEROLE_TESTBED_DIR="$BED" tests/testbed/up >"$SCRATCH/exports"
+  MLSERVICEROLE_TESTBED_DIR="$BED" "tests/testbed/$BED_UP" >"$SCRATCH/exports"
 }
 
 stop_bed() {
-  [[ -z "$BED" ]] || MLSERVICEROLE_TESTBED_DIR="$BED" tests/testbed/down
+  [[ -z "$BED" ]] || MLSERVICEROLE_TESTBED_DIR="$BED" "tests/testbed/$BED_DOWN"
   BED=
+}
+
+# iam ACTION KEY=VALUE…: asks the emulator, which takes any signature, and prints
+# its answer as JSON. Fails with the error's code.
+iam() {
+  local action="$1" fields=()
+  shift
+  for field in "$@"; do fields+=(--data-urlencode "$field"); done
+  curl --silent --show-error --noproxy '*' --max-time 30 \
+    --header 'Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0' \
+    --data "Action=$action" --data Version=2010-05-08 "${fields[@]}" "$AWS_ENDPOINT_URL/" |
+    python3 tests/demo/readable
 }
 
 # What a failed run leaves to read, since its directory goes away.

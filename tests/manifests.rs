@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use mlservicerole_operator::api::{DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass};
 use mlservicerole_operator::cli::Cli;
 use mlservicerole_operator::guard::{self, ClassRules};
@@ -222,4 +222,25 @@ fn the_operator_may_write_the_lease_that_it_is_told_of_by_default_and_no_other()
             (serde_json::json!(["get", "list", "watch", "update"]), named),
         ]
     );
+}
+
+/// A setting that the chart doesn't have can't be changed by whoever installs it.
+#[test]
+fn the_deployment_sets_every_flag_of_run() {
+    let documents = documents("kubectl");
+    let (_, deployment) = documents
+        .iter()
+        .find(|(_, document)| document["kind"] == "Deployment")
+        .unwrap();
+    let args: Vec<String> =
+        from_value(deployment["spec"]["template"]["spec"]["containers"][0]["args"].clone()).unwrap();
+    let command = Cli::command();
+    let run = command.find_subcommand("run").unwrap();
+    let missing: Vec<_> = run
+        .get_arguments()
+        .filter_map(|argument| argument.get_long())
+        .filter(|flag| *flag != "help")
+        .filter(|flag| !args.iter().any(|arg| arg.starts_with(&format!("--{flag}="))))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

@@ -1,4 +1,4 @@
-"""The programs of the control plane: found on the machine, or compiled once.
+"""The programs of the control plane and of the node, and helm: found on the machine, or compiled once.
 
 Compiled ones lie in the cache under a name that is a digest of everything they
 depend on, beside a list of their checksums.
@@ -21,6 +21,8 @@ CHECKSUMS = "SHA256SUMS"
 
 class Module:
     """A Go module of the test bed and the commands that are compiled from it."""
+
+    sources = ("go.mod", "go.sum")
 
     def __init__(self, name, main, *packages):
         self.name, self.packages = name, packages
@@ -57,8 +59,7 @@ class Module:
         """A digest of all that decides the bytes of the result."""
         digest = hashlib.sha256()
         for part in (
-            (self.directory / "go.mod").read_bytes(),
-            (self.directory / "go.sum").read_bytes(),
+            *((self.directory / source).read_bytes() for source in self.sources),
             self.linker_flags.encode(),
             " ".join(self.packages).encode(),
             self.environment()["GOFLAGS"].encode(),
@@ -76,14 +77,20 @@ class Module:
         (target / CHECKSUMS).write_text("".join(sums))
 
 
-def kubernetes():
-    module = Module(
-        "kubernetes",
-        "k8s.io/kubernetes",
-        "k8s.io/kubernetes/cmd/kube-apiserver",
-        "k8s.io/kubernetes/cmd/kube-controller-manager",
-        "k8s.io/kubernetes/cmd/kubectl",
-    )
+class Pause(Module):
+    """The program that holds a pod's namespaces: our own, and no other module's."""
+
+    sources = ("go.mod", "main.go")
+
+    def __init__(self):
+        self.name, self.version, self.packages = "pause", "1", ["testbed/pause"]
+        self.directory, self.linker_flags = TESTBED / "pause", "-s -w"
+
+
+def kubernetes(*commands):
+    commands = commands or ("kube-apiserver", "kube-controller-manager", "kubectl")
+    packages = [f"k8s.io/kubernetes/cmd/{command}" for command in commands]
+    module = Module("kubernetes", "k8s.io/kubernetes", *packages)
     # Without these the programs take themselves for v0.0.0 and refuse features.
     major, minor = module.version.lstrip("v").split(".")[:2]
     package = "k8s.io/component-base/version"
@@ -94,6 +101,26 @@ def kubernetes():
 
 def etcd():
     return Module("etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3")
+
+
+def containerd():
+    root = "github.com/containerd/containerd/v2"
+    commands = [f"{root}/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")]
+    module = Module("containerd", root, *commands)
+    module.linker_flags += f" -X {root}/version.Version={module.version}"
+    return module
+
+
+def helm():
+    root = "helm.sh/helm/v3"
+    module = Module("helm", root, f"{root}/cmd/helm")
+    module.linker_flags += f" -X {root}/internal/version.version={module.version}"
+    # What it takes a cluster for that it can't ask: the release of the client library that it is built with.
+    text = (module.directory / "go.mod").read_text()
+    minor = re.search(r"^\s*k8s\.io/client-go v0\.(\d+)\.", text, re.M).group(1)
+    for package in ("pkg/lint/rules", "pkg/chartutil"):
+        module.linker_flags += f" -X {root}/{package}.k8sVersionMajor=1 -X {root}/{package}.k8sVersionMinor={minor}"
+    return module
 
 
 def sha256(path):
@@ -124,7 +151,10 @@ def compiled(module):
     """The directory with the module's programs, verified; compiles them if need be."""
     cache = cache_directory()
     target = cache / f"{module.name}-{module.version}-{module.key()}"
-    with lock(cache / "lock", "waiting for another start that fills the cache"):
+    # A directory is renamed when complete: what is whole needs no lock, and nobody waits for what others compile.
+    if damage(target, module.programs()) is None:
+        return target
+    with lock(cache / f"lock-{target.name}", f"waiting for another start that compiles {module.name}"):
         if target.exists():
             problem = damage(target, module.programs())
             if problem is None:
@@ -132,8 +162,7 @@ def compiled(module):
             say(f"{target} is damaged ({problem}): built again")
             shutil.rmtree(target)
         say(f"compiling {', '.join(module.programs())} {module.version} (once; minutes)")
-        # Renamed when complete, so that the cache never holds half a build.
-        building = cache / "building"
+        building = cache / f"building-{target.name}"
         shutil.rmtree(building, ignore_errors=True)  # what a killed start left
         building.mkdir()
         module.build(building)
@@ -167,4 +196,23 @@ def find():
         directory = compiled(module)
         for program in module.programs():
             programs.setdefault(program, directory / program)
+    return programs
+
+
+def find_helm():
+    """The path of helm: what HELM names, what is on PATH, or compiled."""
+    named = os.environ.get("HELM")
+    if named and not shutil.which(named):
+        raise Failure(f"HELM={named} is not a program")
+    found = shutil.which(named or "helm")
+    return Path(found) if found else compiled(helm()) / "helm"
+
+
+def find_node():
+    """Maps the programs that make a node, and the scheduler, to their paths. Always compiled: kubelet and
+    containerd from elsewhere come with versions and defaults of their own."""
+    programs = {}
+    for module in (kubernetes("kubelet", "kube-scheduler"), containerd(), Pause()):
+        directory = compiled(module)
+        programs.update({program: directory / program for program in module.programs()})
     return programs

@@ -6,7 +6,15 @@ from .settings import Failure
 
 SERVER_NAMES = "IP:127.0.0.1,IP:10.0.0.1,DNS:localhost,DNS:kubernetes.default.svc"
 
-CONFIGURATION = f"""\
+# Who has a client certificate, and under which name.
+CLIENTS = {
+    "admin": "/O=system:masters/CN=testbed-admin",
+    "controller-manager": "/CN=system:kube-controller-manager",
+    "scheduler": "/CN=system:kube-scheduler",
+    "node": "/O=system:nodes/CN=system:node:testbed-node",
+}
+
+CONFIGURATION = """\
 [req]
 distinguished_name = name
 [name]
@@ -20,7 +28,7 @@ keyUsage = critical,digitalSignature
 extendedKeyUsage = serverAuth
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
-subjectAltName = {SERVER_NAMES}
+subjectAltName = {names}
 [client]
 basicConstraints = critical,CA:FALSE
 keyUsage = critical,digitalSignature
@@ -39,17 +47,17 @@ def openssl(directory, *words):
         raise Failure(f"openssl {words[0]} failed: {done.stderr.strip()}")
 
 
-def make(directory):
-    """Writes ca, server, admin and controller-manager (.crt, .key) and sa.key, sa.pub."""
+def make(directory, address):
+    """Writes ca, server and one for each client (.crt, .key), and sa.key, sa.pub. `address` is one more of the server."""
     directory.mkdir(mode=0o700)
-    (directory / "openssl.cnf").write_text(CONFIGURATION)
+    (directory / "openssl.cnf").write_text(CONFIGURATION.format(names=f"{SERVER_NAMES},IP:{address}"))
     key(directory, "ca")
     request = ["-key", "ca.key", "-subj", "/CN=testbed", "-days", "365"]
     openssl(directory, "req", "-x509", "-new", "-config", "openssl.cnf",
             "-extensions", "authority", *request, "-out", "ca.crt")
     sign(directory, "server", "server", "/CN=kube-apiserver")
-    sign(directory, "admin", "client", "/O=system:masters/CN=testbed-admin")
-    sign(directory, "controller-manager", "client", "/CN=system:kube-controller-manager")
+    for name, subject in CLIENTS.items():
+        sign(directory, name, "client", subject)
     # ServiceAccount tokens are signed with RSA, as on EKS.
     openssl(directory, "genrsa", "-out", "sa.key", "2048")
     openssl(directory, "rsa", "-in", "sa.key", "-pubout", "-out", "sa.pub")

@@ -54,6 +54,14 @@ class ApiServer:
         except (OSError, urllib.error.URLError):
             return False
 
+    def read(self, path):
+        """The object at the path; None if there is none."""
+        try:
+            with self.opener.open(self.url + path, timeout=5) as answer:
+                return json.load(answer)
+        except (OSError, urllib.error.URLError, ValueError):
+            return None
+
 
 def start_etcd(state, program, port, peer_port):
     client, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer_port}"
@@ -85,15 +93,14 @@ def wait_etcd(process, port):
     wait_until(lambda: process.has(port) and healthy(), process, "not healthy", READY_SECONDS)
 
 
-def start_api_server(state, program, port, etcd_port):
+def start_api_server(state, program, port, etcd_port, place):
     pki = state / "pki"
     issuer = f"https://oidc.eks.us-east-1.amazonaws.com/id/{secrets.token_hex(16).upper()}"
     argv = [
         program,
         f"--etcd-servers=http://127.0.0.1:{etcd_port}",
-        "--bind-address=127.0.0.1",
-        "--advertise-address=127.0.0.1",  # else it looks for a default route
-        "--external-hostname=127.0.0.1",
+        f"--bind-address={place.bind}",
+        *place.api_flags(),
         f"--secure-port={port}",
         f"--cert-dir={pki}",
         f"--tls-cert-file={pki / 'server.crt'}",

@@ -36,13 +36,13 @@ class Emulator:
         module = {"localstack": "localstack.runtime.main", "ministack": "ministack"}[self.name]
         return [self.python, "-m", module]
 
-    def environment(self, port, home):
+    def environment(self, bind, port, home):
         if self.name == "ministack":
-            return child_environment(HOME=str(home), BIND_HOST="127.0.0.1", GATEWAY_PORT=str(port))
+            return child_environment(HOME=str(home), BIND_HOST=bind, GATEWAY_PORT=str(port))
         return child_environment(
             HOME=str(home),
             FILESYSTEM_ROOT=str(home),
-            GATEWAY_LISTEN=f"127.0.0.1:{port}",
+            GATEWAY_LISTEN=f"{bind}:{port}",
             GATEWAY_SERVER="hypercorn",  # the default server binds every interface
             DNS_ADDRESS="0",
             DISABLE_EVENTS="1",
@@ -52,10 +52,10 @@ class Emulator:
             EAGER_SERVICE_LOADING="1",
         )
 
-    def start(self, state, port):
+    def start(self, state, bind, port):
         home = state / "emulator"
         home.mkdir()
-        return Process.start(state, "emulator", self.command(), self.environment(port, home))
+        return Process.start(state, "emulator", self.command(), self.environment(bind, port, home))
 
 
 def wait_ready(process, port):
@@ -136,7 +136,7 @@ def find():
     cache = cache_directory()
     target = cache / f"{name}-{hashlib.sha256(content).hexdigest()[:16]}"
     emulator = Emulator(name, target / "bin" / "python")
-    with lock(cache / "lock", "waiting for another start that fills the cache"):
+    with lock(cache / f"lock-{target.name}", f"waiting for another start that installs {name}"):
         if (target / COMPLETE).exists() and usable(str(emulator.python)):
             return emulator
         if target.exists():

@@ -7,6 +7,7 @@ import sys
 import time
 
 from . import binaries, certificates, control_plane, emulator
+from .place import NODE_MARK, Loopback
 from .processes import Interrupted, Interruption, PortTaken, Process, free_ports, lock, stop
 from .settings import Failure, Timed, say, state_directory
 
@@ -22,10 +23,10 @@ REMOVED = ("run", "pki", "etcd", "emulator", "bin", "kubeconfig", "controller-ma
            "ports.json", "env")
 
 
-def main(command):
+def main(command, default_directory=".testbed"):
     Interruption.install()
     try:
-        command(state_directory())
+        command(state_directory(default_directory))
     except Failure as failure:
         say(f"FAILED: {failure}")
         return 1
@@ -36,19 +37,25 @@ def main(command):
 
 
 def up(state):
+    up_at(Loopback(state))
+
+
+def up_at(place):
+    state = place.state
     began = time.monotonic()
     with state_lock(state):
-        if healthy(state):
+        if healthy(place):
             say(f"already up: {state}")
             print_exports(state)
             return
-    programs = binaries.find()
+    programs = {**binaries.find(), **place.find()}
     aws = emulator.find()
     with state_lock(state):
-        if not healthy(state):
+        if not healthy(place):
             if Process.recorded(state):
                 say("a bed is here, but not all of it is alive: started afresh")
-            start_with_retries(state, programs, aws)
+            place.claim()
+            start_with_retries(place, programs, aws)
         say(f"up after {time.monotonic() - began:.1f} s: {state}")
         print_exports(state)
 
@@ -58,7 +65,18 @@ def down(state):
         say(f"no bed in {state}")
         return
     with state_lock(state), Timed(f"down ({state})"):
-        clear(state)
+        place = place_of(state)
+        clear(place)
+        place.abandon()
+
+
+def place_of(state):
+    """Where the bed in this directory is."""
+    if not (state / NODE_MARK).exists():
+        return Loopback(state)
+    from .node import Node  # only where there is one: it needs Linux
+
+    return Node(state)
 
 
 def state_lock(state):
@@ -77,7 +95,8 @@ def claim(state):
     mark.write_text(MARK)
 
 
-def healthy(state):
+def healthy(place):
+    state = place.state
     recorded = Process.recorded(state)
     try:
         ports = json.loads((state / "ports.json").read_text())
@@ -85,52 +104,56 @@ def healthy(state):
         return False
     return (
         (state / "env").exists()
-        and recorded.keys() == {*CONTROL_PLANE, "emulator"}
+        and recorded.keys() == {*CONTROL_PLANE, "emulator", *place.processes}
         and all(process.alive() for process in recorded.values())
         and control_plane.ApiServer(state, ports["api"]).answers("/readyz")
         and emulator.answers(ports["aws"])
     )
 
 
-def start_with_retries(state, programs, aws):
+def start_with_retries(place, programs, aws):
     for attempt in range(1, START_ATTEMPTS + 1):
-        clear(state)
+        clear(place)
         try:
-            start(state, programs, aws)
+            start(place, programs, aws)
             return
         except BaseException as error:
             say("stopping what was started")
-            clear(state)
+            clear(place)
             if not isinstance(error, PortTaken) or attempt == START_ATTEMPTS:
                 raise
             say(f"{error}\nsomebody took a port: trying others")
 
 
-def start(state, programs, aws):
+def start(place, programs, aws):
+    state = place.state
     for name in ("log", "run", "bin"):
         shutil.rmtree(state / name, ignore_errors=True)
         (state / name).mkdir()
     (state / "audit.log").unlink(missing_ok=True)
-    certificates.make(state / "pki")
+    certificates.make(state / "pki", place.address)
     etcd_port, peer_port, api_port, aws_port = free_ports(4)
+    api_port = place.api_port or api_port
     (state / "ports.json").write_text(json.dumps({"api": api_port, "aws": aws_port}))
 
     client = control_plane.ApiServer(state, api_port)
-    for name, user in (("kubeconfig", "admin"), ("controller-manager.kubeconfig", "controller-manager")):
-        control_plane.write_kubeconfig(state, state / name, user, user, client.url)
+    for name, user, server in (("kubeconfig", "admin", f"https://{place.address}:{api_port}"),
+                               ("controller-manager.kubeconfig", "controller-manager", client.url)):
+        control_plane.write_kubeconfig(state, state / name, user, user, server)
 
     with Timed("control plane and emulator ready"):
         etcd = control_plane.start_etcd(state, programs["etcd"], etcd_port, peer_port)
-        aws_process = aws.start(state, aws_port)
+        aws_process = aws.start(state, place.bind, aws_port)
         control_plane.wait_etcd(etcd, etcd_port)
-        api = control_plane.start_api_server(state, programs["kube-apiserver"], api_port, etcd_port)
+        api = control_plane.start_api_server(state, programs["kube-apiserver"], api_port, etcd_port, place)
         control_plane.wait_api_server(api, api_port, client)
         manager = control_plane.start_controller_manager(state, programs["kube-controller-manager"])
         control_plane.wait_controller_manager(manager, client)
         emulator.wait_ready(aws_process, aws_port)
+        place.start(programs)
 
     write_kubectl(state, programs["kubectl"])
-    write_exports(state, aws_port)
+    write_exports(state, f"http://{place.address}:{aws_port}")
 
 
 def write_kubectl(state, program):
@@ -144,11 +167,11 @@ def write_kubectl(state, program):
     script.chmod(0o755)
 
 
-def write_exports(state, aws_port):
+def write_exports(state, endpoint):
     quoted = shlex.quote
     (state / "env").write_text(
         f"export KUBECONFIG={quoted(str(state / 'kubeconfig'))}\n"
-        f"export AWS_ENDPOINT_URL=http://127.0.0.1:{aws_port}\n"
+        f"export AWS_ENDPOINT_URL={endpoint}\n"
         "export AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test\n"
         f'export PATH={quoted(str(state / "bin"))}:"$PATH"\n'
     )
@@ -159,12 +182,15 @@ def print_exports(state):
     sys.stdout.flush()
 
 
-def clear(state):
+def clear(place):
     """Stops every recorded process, then removes what only a live bed needs."""
+    state = place.state
     with Interruption.deferred():
         recorded = Process.recorded(state)
+        place.stop(recorded)
         for names in STOP_ORDER:
             stop([recorded[name] for name in names if name in recorded])
+        place.leave()
         for name in REMOVED:
             path = state / name
             if path.is_dir() and not path.is_symlink():

@@ -37,8 +37,8 @@ def directory(variable, default):
     return Path(os.path.abspath(os.environ.get(variable) or default))
 
 
-def state_directory():
-    return directory("MLSERVICEROLE_TESTBED_DIR", CHECKOUT / ".testbed")
+def state_directory(default):
+    return directory("MLSERVICEROLE_TESTBED_DIR", CHECKOUT / default)
 
 
 def cache_directory():
