@@ -205,7 +205,7 @@ class Node(Loopback):
                 f"--kubeconfig={self.kubeconfig('node')}", f"--root-dir={root}", f"--cert-dir={root / 'pki'}",
                 f"--node-ip={self.address}", f"--hostname-override={NAME}"]
         process = Process.start(self.state, "kubelet", argv, child_environment())
-        client = control_plane.ApiServer(self.state, self.api_port)
+        client = control_plane.ApiServer(self.state, self.api_port, "admin")
 
         def ready():
             node = client.read(f"/api/v1/nodes/{NAME}") or {}
