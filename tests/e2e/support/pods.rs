@@ -5,10 +5,11 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
-use futures::{AsyncBufReadExt, StreamExt, TryStreamExt};
+use futures::{AsyncBufRead, AsyncBufReadExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
@@ -16,11 +17,9 @@ use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, Wa
 use kube::{Client, ResourceExt};
 use serde_json::json;
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::operator::{
-    CONSISTENCY_WINDOW, LEASE_DURATION, NAMESPACE, REQUEST_TIMEOUT, SHUTDOWN_GRACE, SWEEP_INTERVAL,
-};
+use super::operator::{CONSISTENCY_WINDOW, NAMESPACE, REQUEST_TIMEOUT, SHUTDOWN_GRACE, SWEEP_INTERVAL};
 use super::wait::within;
 
 /// Name of the release, and so of the Deployment.
@@ -93,7 +92,8 @@ impl Pods {
                 "logFormat": "text",
                 "log": "info,mlservicerole_operator=debug",
             },
-            "leaderElection": {"leaseDuration": LEASE_DURATION.as_secs(), "renewDeadline": 4, "retryPeriod": 1},
+            // Longer than in the tests of the election: no test here is about a Lease that nobody could renew in time.
+            "leaderElection": {"leaseDuration": 15, "renewDeadline": 10, "retryPeriod": 1},
             "defaultClass": {"create": false},
         });
         let path = settings.directory.join("values.json");
@@ -264,24 +264,31 @@ fn exit_code(pod: &Pod) -> Option<i32> {
     Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
 }
 
-/// Appends what a pod says to the log, until it ends.
+/// Appends what a pod says to the log, until it is gone: also what its container says after it was started anew.
 async fn follow(pods: Pods, pod: String, log: PathBuf) {
     let parameters = LogParams {
         follow: true,
         ..Default::default()
     };
-    let said = match pods.api().log_stream(&pod, &parameters).await {
-        Ok(said) => said,
-        Err(error) => return eprintln!("the log of {pod} can't be followed: {error}"),
-    };
-    let mut lines = said.lines();
-    let mut file = match OpenOptions::new().create(true).append(true).open(&log) {
-        Ok(file) => file,
-        Err(error) => return eprintln!("{}: {error}", log.display()),
-    };
-    while let Ok(Some(line)) = lines.try_next().await {
-        if let Err(error) = writeln!(file, "{line}") {
-            return eprintln!("{}: {error}", log.display());
+    while let Ok(Some(_)) = pods.api().get_opt(&pod).await {
+        match pods.api().log_stream(&pod, &parameters).await {
+            Ok(said) => {
+                if let Err(error) = append(said, &log).await {
+                    return eprintln!("{}: {error}", log.display());
+                }
+            }
+            // Between two containers there is none.
+            Err(_) => sleep(Duration::from_millis(500)).await,
         }
     }
+}
+
+async fn append(said: impl AsyncBufRead, log: &Path) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(log)?;
+    let said = pin!(said);
+    let mut lines = said.lines();
+    while let Ok(Some(line)) = lines.try_next().await {
+        writeln!(file, "{line}")?;
+    }
+    Ok(())
 }
