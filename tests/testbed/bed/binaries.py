@@ -77,14 +77,14 @@ class Module:
         (target / CHECKSUMS).write_text("".join(sums))
 
 
-class Pause(Module):
-    """The program that holds a pod's namespaces: our own, and no other module's."""
+class Own(Module):
+    """A program of our own, which depends on no other module."""
 
     sources = ("go.mod", "main.go")
 
-    def __init__(self):
-        self.name, self.version, self.packages = "pause", "1", ["testbed/pause"]
-        self.directory, self.linker_flags = TESTBED / "pause", "-s -w"
+    def __init__(self, name):
+        self.name, self.version, self.packages = name, "1", [f"testbed/{name}"]
+        self.directory, self.linker_flags = TESTBED / name, "-s -w"
 
 
 def kubernetes(*commands):
@@ -212,7 +212,7 @@ def find_node():
     """Maps the programs that make a node, and the scheduler, to their paths. Always compiled: kubelet and
     containerd from elsewhere come with versions and defaults of their own."""
     programs = {}
-    for module in (kubernetes("kubelet", "kube-scheduler"), containerd(), Pause()):
+    for module in (kubernetes("kubelet", "kube-scheduler"), containerd(), Own("pause"), Own("workload")):
         directory = compiled(module)
         programs.update({program: directory / program for program in module.programs()})
     return programs
