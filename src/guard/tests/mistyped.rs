@@ -127,3 +127,80 @@ fn policies_of_awss_that_escalate_need_consent_in_whatever_case() {
         assert!(refusal.message.contains(name), "{}", refusal.message);
     }
 }
+
+#[test]
+fn a_value_of_a_preset_that_no_request_can_have_is_refused_with_what_is_wrong_and_an_example() {
+    for (preset, parameter, value, problem) in [
+        (
+            "s3-prefix-read",
+            "bucket",
+            "arn:aws:s3:::ml-data",
+            "doesn't match",
+        ),
+        ("s3-prefix-read", "bucket", "ML-Data", "doesn't match"),
+        ("s3-prefix-read", "bucket", "ml-data/", "doesn't match"),
+        ("s3-prefix-read", "bucket", "", "empty"),
+        ("s3-prefix-read", "bucket", " ml-data", "contains ' '"),
+        ("s3-prefix-read", "prefix", "/shared", "doesn't match"),
+        ("s3-prefix-read", "prefix", "shared/", "doesn't match"),
+        ("s3-prefix-read", "prefix", "donn\u{e9}es", "contains"),
+        ("kms-via-s3", "key", "alias/ml", "doesn't match"),
+        (
+            "sagemaker-training-job",
+            "executionRole",
+            "arn:aws:iam::111122223333:role/ml/execution",
+            "doesn't match",
+        ),
+    ] {
+        refused(
+            &json!({"allow": {"presets": [{"name": preset, "with": {parameter: [value]}}]}}),
+            &[
+                "allow.presets",
+                preset,
+                parameter,
+                &format!("{value:?}"),
+                problem,
+                "write something like",
+            ],
+        );
+    }
+    for (pattern, character) in [
+        ("{namespace}/donn\u{e9}es", "'\u{e9}'"),
+        ("{namespace}/a b/*", "' '"),
+        ("'{namespace}'", "'\\''"),
+    ] {
+        refused(
+            &json!({"allow": {"presets": [{"name": "s3-prefix-read", "with": {"prefix": [pattern]}}]}}),
+            &["allow.presets", "s3-prefix-read", "prefix", character, "remove"],
+        );
+    }
+}
+
+#[test]
+fn what_some_request_can_have_is_taken_as_a_value_of_a_preset() {
+    let with = json!({"bucket": ["ml-data", "ml-*", "*"], "prefix": ["{namespace}", "{namespace}/*", "shared/images"]});
+    let presets = json!([
+        {"name": "s3-prefix-read", "with": with},
+        {"name": "sagemaker-training-job", "with": {"prefix": ["{namespace}"], "executionRole": ["self", "ml/execution"]}},
+    ]);
+    assert_eq!(
+        rules(&least_class(&json!({"allow": {"presets": presets}})))
+            .presets
+            .len(),
+        2
+    );
+}
+
+/// So that no class is refused for a value that the operator itself gives as an example.
+#[test]
+fn every_example_of_every_parameter_can_be_listed() {
+    for preset in crate::access::catalogue() {
+        for version in &preset.versions {
+            for parameter in &version.parameters {
+                let presets =
+                    json!([{"name": preset.name, "with": {(parameter.name.as_str()): parameter.example}}]);
+                rules(&least_class(&json!({"allow": {"presets": presets}})));
+            }
+        }
+    }
+}
