@@ -25,7 +25,7 @@ pub(crate) mod tests;
 pub use adopt::adoptable;
 pub use allow::{Item, Request, check, check_account, violations};
 pub use class::{ClassRules, understand};
-pub use floor::Consents;
+pub use floor::{Consents, floor_actions};
 pub use inline::Rule;
 pub use issuers::issuers_in_force;
 pub use managed::ManagedPolicies;
