@@ -9,6 +9,7 @@ use super::difference::{former_content, former_properties};
 use super::former::FormerState;
 use super::knowledge::{Clock, RoleKnowledge};
 use super::planner::{Next, Notice, Plan, not_yet_certain};
+use crate::api::condition::events;
 use crate::iam::arn::PolicyArn;
 use crate::iam::equivalence::same_text;
 use crate::iam::role::{RoleContent, RoleHeader};
@@ -41,7 +42,7 @@ pub(super) fn give_back(
     match former {
         Some(former) => restore(former, header, content, &mut plan),
         None => plan.notices.push(Notice {
-            reason: "RoleLeftAsItIs",
+            reason: events::ROLE_LEFT_AS_IT_IS,
             message: format!(
                 "what role {} was before it was taken over can't be found (ConfigMap {name:?} of the operator's namespace), \
                  so it stays as this object made it and belongs to nobody; look who can use it",
@@ -99,7 +100,7 @@ fn boundary(former: &FormerState, header: &RoleHeader) -> (Vec<Step>, Option<Not
     }
     let present = header.permissions_boundary.as_deref().unwrap_or_default();
     let notice = Notice {
-        reason: "BoundaryKept",
+        reason: events::BOUNDARY_KEPT,
         message: format!(
             "role {} keeps the permissions boundary {present}, which it didn't have before it was taken over: the operator \
              never removes one; remove it by hand if the role needs more",
