@@ -378,3 +378,23 @@ impl MlServiceRoleSpec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_of_service_accounts_says_how_many_are_bound() {
+        let account = |bound| ServiceAccountStatus {
+            name: "trainer".to_owned(),
+            bound,
+        };
+        let count = |bound: &[bool]| {
+            let all: Vec<_> = bound.iter().copied().map(account).collect();
+            ServiceAccountStatus::count(&all)
+        };
+        assert_eq!(count(&[true, false]).as_deref(), Some("1/2"));
+        assert_eq!(count(&[true]).as_deref(), Some("1/1"));
+        assert_eq!(count(&[]), None);
+    }
+}
