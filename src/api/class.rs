@@ -318,7 +318,9 @@ pub struct AllowedAdoption {
     pub namespaces: Vec<String>,
 }
 
-/// What becomes of live roles that a class no longer allows.
+/// What becomes of live roles that this class no longer allows. `Keep`: they keep what they have. `Revoke`: what they
+/// have and the class doesn't allow is taken from them, whatever else is wrong with their objects; those of objects
+/// that observe keep it. When absent: `Keep`.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub enum OnViolation {
     /// They keep what they have.

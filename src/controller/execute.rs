@@ -8,6 +8,7 @@ use tracing::{Instrument, Level, debug_span, info, warn};
 use super::failure;
 use super::record::Record;
 use crate::api::MlServiceRole;
+use crate::api::condition::events;
 use crate::aws::{AwsError, IamApi};
 use crate::cluster::{ClusterApi, ClusterError, Removal};
 use crate::iam::name::RoleName;
@@ -153,7 +154,7 @@ async fn on_cluster(
             info!(namespace, role = %role, record = %place, state = state.to_json(), "kept what the role was");
             if kept.is_new {
                 notices.push(Notice {
-                    reason: "RoleAdopted",
+                    reason: events::ROLE_ADOPTED,
                     message: format!(
                         "role {role} is being taken over; what it was before is kept in {place}, and it will be so again \
                          when this object is deleted without a deletionPolicy"
@@ -207,7 +208,7 @@ async fn on_cluster(
                 Ok(Removal::Kept { state, why }) => {
                     record.service_account_written(name, Some(state), (hands.now)());
                     notices.push(Notice {
-                        reason: "ServiceAccountKept",
+                        reason: events::SERVICE_ACCOUNT_KEPT,
                         message: format!(
                             "ServiceAccount {name:?} was created by the operator but stays without its annotations: {why}"
                         ),

@@ -12,7 +12,7 @@ use super::ownership::{Ownership, judge};
 use super::planner::{Depth, Next, Notice, Plan, WINDOWS_UNTIL_READABLE, confirm};
 use super::release::{OwnArn, release, release_notices, unpoint};
 use super::{Owner, Step};
-use crate::api::condition::reasons;
+use crate::api::condition::{events, reasons};
 use crate::guard::Refusal;
 use crate::iam::arn::{PolicyArn, RoleArn};
 use crate::iam::role::{RoleContent, RoleHeader};
@@ -143,7 +143,7 @@ pub fn plan_departure(
                 return Next::Read(Depth::Header);
             }
             plan.notices.push(Notice {
-                reason: "RoleLeftAlone",
+                reason: events::ROLE_LEFT_ALONE,
                 message: format!("{}; this object goes without it", refusal.message),
                 warning: true,
             });
@@ -254,7 +254,7 @@ fn is_retained_by(departure: &Departure, header: &RoleHeader) -> bool {
 
 fn retained(role_arn: &RoleArn) -> Notice {
     Notice {
-        reason: "RoleRetained",
+        reason: events::ROLE_RETAINED,
         message: format!("role {role_arn} stays and belongs to nobody from now on"),
         warning: false,
     }
@@ -262,7 +262,7 @@ fn retained(role_arn: &RoleArn) -> Notice {
 
 pub(super) fn given_back(role_arn: &RoleArn) -> Notice {
     Notice {
-        reason: "RoleGivenBack",
+        reason: events::ROLE_GIVEN_BACK,
         message: format!("role {role_arn} is as it was before it was taken over, and belongs to nobody"),
         warning: false,
     }

@@ -12,6 +12,7 @@ use super::knowledge::{Clock, RoleKnowledge};
 use super::planner::{Next, Notice, Plan, not_yet_certain};
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
+use crate::api::condition::events;
 use crate::iam::arn::PolicyArn;
 use crate::iam::equivalence::same_text;
 use crate::iam::role::{RoleContent, RoleHeader};
@@ -131,7 +132,7 @@ fn boundary(former: &FormerState, header: &RoleHeader) -> (Vec<Step>, Option<Not
     }
     let present = header.permissions_boundary.as_deref().unwrap_or_default();
     let notice = Notice {
-        reason: "BoundaryKept",
+        reason: events::BOUNDARY_KEPT,
         message: format!(
             "role {} keeps the permissions boundary {present}, which it didn't have before it was taken over: the operator \
              never removes one; remove it by hand if the role needs more",

@@ -15,7 +15,7 @@ use super::ownership::{Ownership, judge};
 use super::release::{OwnArn, release, release_notices};
 use super::{RoleIntent, Sought, Step};
 use crate::api::ROLE_ARN_ANNOTATION;
-use crate::api::condition::reasons;
+use crate::api::condition::{events, reasons};
 use crate::guard::Refusal;
 use crate::iam::arn::PolicyArn;
 use crate::iam::name::RoleName;
@@ -305,7 +305,7 @@ pub(super) fn boundary(wanted: Option<&PolicyArn>, header: &RoleHeader) -> Vec<S
 
 pub(super) fn taken_over(intent: &RoleIntent) -> Notice {
     Notice {
-        reason: "RoleTakenOver",
+        reason: events::ROLE_TAKEN_OVER,
         message: format!(
             "role {} of an earlier object of this name is this object's now",
             intent.arn().name()

@@ -8,6 +8,7 @@ use super::binding::{ServiceAccountState, Surroundings};
 use super::planner::Notice;
 use super::resolve::ServiceAccountIntent;
 use super::step::{BoundBy, Step};
+use crate::api::condition::events;
 use crate::api::{
     AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, FIELD_MANAGER,
     PREVIOUS_AUDIENCE_ANNOTATION, PREVIOUS_ROLE_ARN_ANNOTATION, ROLE_ARN_ANNOTATION,
@@ -87,7 +88,7 @@ pub fn release_notices(
         .filter(|sa| own != OwnArn::Stays && points_at(sa, arn))
         .filter(|sa| sa.annotation(PREVIOUS_ROLE_ARN_ANNOTATION).is_some() && previous_role_arn(sa).is_none())
         .map(|sa| Notice {
-            reason: "PreviousRoleArnDropped",
+            reason: events::PREVIOUS_ROLE_ARN_DROPPED,
             message: format!(
                 "ServiceAccount {:?} is left without {ROLE_ARN_ANNOTATION}: what its annotation \
                  {PREVIOUS_ROLE_ARN_ANNOTATION} said is no role's ARN and isn't put back; annotate the ServiceAccount \

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::access::{POLICY_NAME, VERSIONS_TAG};
 use crate::api::MlServiceRoleSpec;
-use crate::api::condition::reasons;
+use crate::api::condition::{events, reasons};
 use crate::api::role::{
     AdoptionPolicy, ConflictPolicy, CreationPolicy, InlinePolicy, RoleProperties, ServiceAccountReference,
 };
@@ -367,7 +367,7 @@ pub fn revoked(why: &Refusal, done: &[Step]) -> Option<Notice> {
         more => format!(" and {more} more"),
     };
     Some(Notice {
-        reason: "PermissionsRevoked",
+        reason: events::PERMISSIONS_REVOKED,
         message: format!(
             "the role was cut back to what the class allows (onViolation: Revoke; {}{more}), and sessions that pods have \
              already got end by themselves; the object is refused: {}",

@@ -196,6 +196,15 @@ async fn a_service_account_has_one_role_only() {
         "{}",
         claimed.message
     );
+    for (name, bound) in [("first", "1/1"), ("second", "0/1")] {
+        let says = format!("says that {bound} ServiceAccounts are bound");
+        space
+            .until(name, &says, |object| {
+                let status = object.status.as_ref()?;
+                (status.service_accounts_bound.as_deref() == Some(bound)).then_some(())
+            })
+            .await;
+    }
     space.bound("shared", &first).await;
     space.delete_and_wait("first").await;
     space.ready("second").await;
