@@ -1,4 +1,4 @@
-"""The programs of the control plane and of the node, and helm: found on the machine, or compiled once.
+"""The programs of the control plane and of the node, helm, promtool and a Lua: found on the machine, or compiled once.
 
 Compiled ones lie in the cache under a name that is a digest of everything they
 depend on, beside a list of their checksums.
@@ -123,6 +123,19 @@ def helm():
     return module
 
 
+def promtool():
+    root = "github.com/prometheus/prometheus"
+    module = Module("promtool", root, f"{root}/cmd/promtool")
+    module.linker_flags += f" -X github.com/prometheus/common/version.Version={module.version}"
+    return module
+
+
+def lua():
+    """The Lua that Argo CD runs health checks with."""
+    root = "github.com/yuin/gopher-lua"
+    return Module("lua", root, f"{root}/cmd/glua")
+
+
 def sha256(path):
     digest = hashlib.sha256()
     with open(path, "rb") as content:
@@ -199,13 +212,26 @@ def find():
     return programs
 
 
-def find_helm():
-    """The path of helm: what HELM names, what is on PATH, or compiled."""
-    named = os.environ.get("HELM")
+def found_or_compiled(name, module):
+    """The path of a program: what its variable (HELM for helm) names, what is on PATH, or compiled."""
+    named = os.environ.get(name.upper())
     if named and not shutil.which(named):
-        raise Failure(f"HELM={named} is not a program")
-    found = shutil.which(named or "helm")
-    return Path(found) if found else compiled(helm()) / "helm"
+        raise Failure(f"{name.upper()}={named} is not a program")
+    found = shutil.which(named or name)
+    return Path(found) if found else compiled(module()) / name
+
+
+def find_helm():
+    return found_or_compiled("helm", helm)
+
+
+def find_promtool():
+    return found_or_compiled("promtool", promtool)
+
+
+def find_lua():
+    """Always compiled: another Lua than Argo CD's would prove nothing."""
+    return compiled(lua()) / "glua"
 
 
 def find_node():
