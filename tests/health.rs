@@ -39,7 +39,12 @@ fn objects(kind: &str) -> BTreeMap<String, Value> {
     fs::read_dir(directory(kind).join("testdata"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), yaml(&path)))
+        .map(|path| {
+            (
+                path.file_stem().unwrap().to_string_lossy().into_owned(),
+                yaml(&path),
+            )
+        })
         .collect()
 }
 
@@ -110,8 +115,7 @@ fn argo_cd(lua: &Path, kind: &str, object: &Value) -> (String, String) {
     let done = Command::new(lua).arg(file.path()).output().unwrap();
     let text = String::from_utf8(done.stdout).unwrap();
     let said = text.trim_end().split_once('\n');
-    let (status, message) =
-        said.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&done.stderr)));
+    let (status, message) = said.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&done.stderr)));
     (status.to_owned(), message.to_owned())
 }
 
@@ -161,7 +165,10 @@ fn documented() -> BTreeMap<String, [String; 3]> {
         .lines()
         .filter_map(|line| {
             let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-            let link = cells.first()?.split_once("](../deploy/argocd/mlservicerole.io/")?.1;
+            let link = cells
+                .first()?
+                .split_once("](../deploy/argocd/mlservicerole.io/")?
+                .1;
             let file = link.split_once(".yaml)")?.0.replace("/testdata/", ": ");
             let said = |n: usize| cells[n].trim_matches('`').to_owned();
             Some((file, [said(1), said(2), said(3)]))
@@ -177,7 +184,11 @@ fn gitops_md_says_of_each_state_what_the_tools_make_of_it() {
     for kind in KINDS {
         for (file, object) in objects(kind) {
             let name = format!("{kind}: {file}");
-            let waits = if kubectl_wait(&object, "Ready") { "returns" } else { "waits" };
+            let waits = if kubectl_wait(&object, "Ready") {
+                "returns"
+            } else {
+                "waits"
+            };
             let status = match kstatus(&object) {
                 Status::InProgress => "InProgress",
                 Status::Failed => "Failed",
@@ -186,7 +197,10 @@ fn gitops_md_says_of_each_state_what_the_tools_make_of_it() {
             };
             let shown = match &lua {
                 Some(lua) => argo_cd(lua, kind, &object).0,
-                None => documented.get(&name).map(|row| row[2].clone()).unwrap_or_default(),
+                None => documented
+                    .get(&name)
+                    .map(|row| row[2].clone())
+                    .unwrap_or_default(),
             };
             found.insert(name, [waits.to_owned(), status.to_owned(), shown]);
         }

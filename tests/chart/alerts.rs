@@ -147,11 +147,7 @@ fn alerts_and_panels_select_by_labels_and_values_that_exist() {
                 continue;
             };
             for matcher in selected.split(',') {
-                let label = matcher
-                    .trim()
-                    .split(['=', '!', '~'])
-                    .next()
-                    .unwrap_or_default();
+                let label = matcher.trim().split(['=', '!', '~']).next().unwrap_or_default();
                 let known = labels.get(label);
                 assert!(known.is_some(), "{place}: {name} has no label {label:?}");
                 for value in quoted(matcher, '"').iter().flat_map(|value| value.split('|')) {
