@@ -212,21 +212,47 @@ def find():
     return programs
 
 
-def found_or_compiled(name, module):
-    """The path of a program: what its variable (HELM for helm) names, what is on PATH, or compiled."""
+def on_this_machine(name):
+    """The path of a program that the user brought: what its variable (HELM for helm) names, or what is on PATH."""
     named = os.environ.get(name.upper())
     if named and not shutil.which(named):
         raise Failure(f"{name.upper()}={named} is not a program")
     found = shutil.which(named or name)
-    return Path(found) if found else compiled(module()) / name
+    return Path(found) if found else None
 
 
 def find_helm():
-    return found_or_compiled("helm", helm)
+    return on_this_machine("helm") or compiled(helm()) / "helm"
 
 
 def find_promtool():
-    return found_or_compiled("promtool", promtool)
+    return on_this_machine("promtool") or debians_promtool() or compiled(promtool()) / "promtool"
+
+
+def debians_promtool():
+    """That of Debian's package, which is taken apart and not installed: that would start a Prometheus. Compiling takes
+    many minutes. None where there is no such package."""
+    target = cache_directory() / "promtool-debian"
+    program = target / "usr" / "bin" / "promtool"
+    if os.access(program, os.X_OK):
+        return program
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        return None
+    with lock(cache_directory() / "lock-promtool-debian", "waiting for another that fetches promtool"):
+        taken = cache_directory() / "building-promtool-debian"
+        shutil.rmtree(taken, ignore_errors=True)
+        taken.mkdir()
+        try:
+            run(["apt-get", "download", "-qq", "prometheus"], "fetching Debian's package prometheus", cwd=taken)
+            [package] = taken.glob("prometheus_*.deb")
+            run(["dpkg-deb", "--extract", package, taken], "taking Debian's package prometheus apart", cwd=taken)
+        except (Failure, ValueError) as problem:
+            say(f"{problem}: promtool is compiled")
+            return None
+        package.unlink()
+        shutil.rmtree(target, ignore_errors=True)
+        taken.rename(target)
+    return program
 
 
 def find_lua():
