@@ -239,6 +239,8 @@ def debians_promtool():
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         return None
     with lock(cache_directory() / "lock-promtool-debian", "waiting for another that fetches promtool"):
+        if os.access(program, os.X_OK):
+            return program
         taken = cache_directory() / "building-promtool-debian"
         shutil.rmtree(taken, ignore_errors=True)
         taken.mkdir()
