@@ -108,8 +108,8 @@ pub struct MlServiceRoleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<RoleProperties>,
 
-    /// What becomes of the AWS role when this object is deleted. When absent: `Delete` for a role that the
-    /// operator created, `Retain` for an adopted one. `Retain` needs the class's consent.
+    /// What becomes of the AWS role when this object is deleted. When absent: a role that the operator created is
+    /// deleted, an adopted one is given back as it was. `Retain` needs the class's consent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 
