@@ -99,6 +99,8 @@ pub mod reasons {
     pub const OWNERSHIP_LOST: &str = "OwnershipLost";
     /// The role that is to be taken over doesn't exist.
     pub const ROLE_TO_ADOPT_MISSING: &str = "RoleToAdoptMissing";
+    /// What the role was before it was taken over can't be found.
+    pub const FORMER_STATE_LOST: &str = "FormerStateLost";
     /// Taking the role over would shut somebody out who can use it now.
     pub const TRUST_WOULD_NARROW: &str = "TrustWouldNarrow";
     /// Whether the role is this object's is being read again.
@@ -143,7 +145,7 @@ pub mod reasons {
 }
 
 /// All of [`reasons`], for whoever must not tell anything else.
-pub const REASONS: [&str; 55] = [
+pub const REASONS: [&str; 56] = [
     reasons::ALLOWED,
     reasons::SYNCED,
     reasons::BOUND,
@@ -180,6 +182,7 @@ pub const REASONS: [&str; 55] = [
     reasons::NAMESPACE_RECREATED,
     reasons::OWNERSHIP_LOST,
     reasons::ROLE_TO_ADOPT_MISSING,
+    reasons::FORMER_STATE_LOST,
     reasons::TRUST_WOULD_NARROW,
     reasons::VERIFYING_OWNERSHIP,
     reasons::BOUNDARY_REMOVAL_REFUSED,
