@@ -12,6 +12,7 @@ mod managed;
 mod pattern;
 mod policy;
 mod presets;
+mod principal_tags;
 mod refusal;
 mod resource;
 mod selector;

@@ -101,6 +101,76 @@ fn services_that_nobody_could_ask_for_are_refused() {
 }
 
 #[test]
+fn names_and_keys_that_nothing_can_have_are_refused() {
+    for (field, pattern, words) in [
+        ("roleNames", "team/{namespace}", "'/'"),
+        ("roleNames", "{namespace}.trainer role", "' '"),
+        ("roleNames", "arn:aws:iam::111122223333:role/x", "':'"),
+        ("roleNames", "donn\u{e9}es", "'\u{e9}'"),
+        ("tagKeys", "cost&center", "'&'"),
+        ("tagKeys", "mlservicerole.io/team", "reserved"),
+        ("tagKeys", "MLServiceRole.io/*", "reserved"),
+        ("tagKeys", "aws:cloudformation:stack-name", "reserved"),
+    ] {
+        refused(
+            &json!({"allow": {field: [pattern]}}),
+            &[&format!("allow.{field}"), words, "remove"],
+        );
+    }
+}
+
+#[test]
+fn a_resource_of_a_rule_names_a_partition_and_a_service_that_there_can_be() {
+    for resource in [
+        "arn:{namespace}:s3:::ml-data/*",
+        "arn:aws:{namespace}:::ml-data/*",
+        "arn:aws:{cluster}:::ml-data/*",
+        "arn:awz:s3:::ml-data/*",
+        "arn:aws:S3:::ml-data/*",
+        "arn:aws:s 3:::ml-data/*",
+        "arn::s3:::ml-data/*",
+        "arn:aws::::ml-data/*",
+        "arn:aws:s3:ml-data/*",
+    ] {
+        refused(
+            &json!({"allow": {"inline": [{"actions": ["s3:GetObject"], "resources": [resource]}]}}),
+            &["allow.inline, rule 1", resource, "in full"],
+        );
+    }
+}
+
+/// Else a tenant writes another team's name into the tag of its role.
+#[test]
+fn tags_by_which_a_rule_goes_are_not_for_tenants_to_set() {
+    let by_resource =
+        json!({"actions": ["s3:GetObject"], "resources": ["arn:aws:s3:::ml/${aws:PrincipalTag/Team}/*"]});
+    let by_value = json!({
+        "actions": ["s3:ListBucket"], "resources": ["arn:aws:s3:::ml"],
+        "conditions": {"StringLike": {"s3:prefix": ["${AWS:principaltag/team, 'none'}/*"]}},
+    });
+    let by_key = json!({
+        "actions": ["s3:GetObject"], "resources": ["*"],
+        "conditions": {"StringEquals": {"aws:principalTag/TEAM": ["a"]}},
+    });
+    let class = |rule: &Value, keys: Value, own: Value| json!({"allow": {"inline": [rule], "tagKeys": keys}, "roles": {"tags": own}});
+    for rule in [&by_resource, &by_value, &by_key] {
+        for key in ["team", "TEAM", "t*", "te?m", "{namespace}", "*m"] {
+            refused(
+                &class(rule, json!(["cost-center", key]), json!({})),
+                &["allow.tagKeys", "\"team\"", "roles.tags"],
+            );
+        }
+        for (keys, own) in [
+            (json!([]), json!({})),
+            (json!(["cost-center", "team/*", "teams"]), json!({})),
+            (json!(["t*"]), json!({"Team": "a"})),
+        ] {
+            rules(&least_class(&class(rule, keys, own)));
+        }
+    }
+}
+
+#[test]
 fn namespaces_that_adopt_are_names_and_no_patterns() {
     for namespace in ["*", "team-*", "{namespace}", "Team-A", "team_a"] {
         refused(
