@@ -235,7 +235,9 @@ fn expected(world: &World<'_>, was_ours: bool) -> Expected {
             // Let go before: what others did to the role since then is nothing of ours.
             _ if world.cluster.object().is_none() => Expected::Released { role_stays: own },
             Retention::Refused(_) if own => Expected::Blocked,
-            Retention::Unsaid if own && role.is_some_and(|role| is_lost(world, &role)) => Expected::Blocked,
+            Retention::Unsaid if own && role.as_ref().is_some_and(|role| is_lost(world, role)) => {
+                Expected::Blocked
+            }
             _ => Expected::Released { role_stays: false },
         },
         None => {
