@@ -252,3 +252,25 @@ fn every_situation_of_lifecycle_md_says_what_people_see() {
         }
     }
 }
+
+/// The rows under "Threats" in security.md: threat, what stops it, tests, what remains.
+#[test]
+fn every_threat_of_security_md_that_something_stops_names_a_test_that_exists() {
+    let (text, files) = (read("docs/security.md"), test_files());
+    let threats = text.split("\n## Threats\n").nth(1).unwrap();
+    let threats = threats.split("\n## ").next().unwrap();
+    let is_threat = |line: &&str| line.starts_with("| ") && !line.starts_with("| Threat |");
+    let rows: Vec<&str> = threats.lines().filter(is_threat).collect();
+    assert!(rows.len() > 20);
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert_eq!(cells.len(), 4, "{row}");
+        assert!(
+            cells[2] != "none" || cells[1].starts_with("not the operator") && !cells[3].is_empty(),
+            "neither a test nor what is left to others: {row}"
+        );
+        for test in in_backticks(cells[2]) {
+            assert!(is_test(test, &files), "there is no test {test}: {row}");
+        }
+    }
+}

@@ -176,7 +176,7 @@ pub fn of_recall(error: &ClusterError, role: &RoleName) -> Failure {
             reasons::KUBERNETES_API_ERROR,
             format!(
                 "what role {role} was before it was taken over can't be read ({}); it is tried again; if this lasts, ask the \
-                 platform admin to let the operator read ConfigMaps of its own namespace",
+                 platform admin to let the operator get and list ConfigMaps of its own namespace",
                 error.message
             ),
         ),

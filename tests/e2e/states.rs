@@ -1,4 +1,4 @@
-//! Tools read every state of an object right: kstatus (Flux, Argo CD, Helm) and `kubectl wait`.
+//! Tools read every state of an object right: kstatus (Flux, Helm 4) and `kubectl wait`. Argo CD: `tests/health.rs`.
 
 use std::time::Duration;
 

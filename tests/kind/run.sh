@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The charts on kind, with LocalStack in a container beside it and the pod identity webhook in it: from install to uninstall
-# (tests/chart/life), and the end-to-end suite. Needs Docker, kind and kubectl, and for the charts Helm or Go. Not yet run:
+# (tests/chart/life), and the end-to-end suite. Needs Docker, kind, kubectl and Go. Not yet run:
 # where this was written there is no Docker daemon. Everything but the cluster's creation, LocalStack's start and the webhook
 # is what tests/node/run does, too, which has been run.
 set -euo pipefail
@@ -12,6 +12,7 @@ source tests/lib.sh
 readonly NAME=mlservicerole REPOSITORY=mlservicerole-operator TAG=kind
 # The last release that runs without a licence.
 readonly LOCALSTACK=docker.io/localstack/localstack:4.14.0
+readonly WORKLOAD=localhost/workload:1
 # A port of its own, since LocalStack's usual one may be taken by somebody's own.
 readonly ENDPOINT=http://127.0.0.1:14566 WEBHOOK=pod-identity-webhook
 STARTED=
@@ -19,7 +20,7 @@ STATUS=0
 
 main() {
   local program address
-  for program in docker kind kubectl openssl; do
+  for program in docker go kind kubectl openssl; do
     command -v "$program" >/dev/null || { echo "$program is missing" >&2; exit 1; }
   done
   if kind get clusters 2>/dev/null | grep -qx "$NAME"; then
@@ -34,6 +35,7 @@ main() {
   STARTED=yes
   phase "make a cluster" kind create cluster --name "$NAME" --wait 2m
   phase "bring the image to its node" kind load docker-image --name "$NAME" "$REPOSITORY:$TAG"
+  phase "bring a workload there, too" bring_workload
   # On the network of the cluster, so that pods reach it; and on a port of this machine, so that we do.
   phase "start LocalStack" docker run --detach --name "$NAME-aws" --network kind --publish "${ENDPOINT##*/}:4566" \
     --env SERVICES=iam,sts --env EAGER_SERVICE_LOADING=1 "$LOCALSTACK"
@@ -41,10 +43,18 @@ main() {
   phase "LocalStack answers" answers
   phase "start the pod identity webhook" start_webhook
   address="$(docker inspect --format '{{.NetworkSettings.Networks.kind.IPAddress}}' "$NAME-aws")"
-  POD_AWS_ENDPOINT_URL="http://$address:4566" POD_IDENTITY_WEBHOOK=yes \
+  POD_AWS_ENDPOINT_URL="http://$address:4566" WORKLOAD_IMAGE="$WORKLOAD" \
     phase "the charts from install to uninstall" tests/chart/life "$REPOSITORY" "$TAG"
   # It brings operators of its own, outside the cluster, so it comes when the chart's is gone.
   phase "the end-to-end suite" tests/run e2e
+}
+
+# One static program, without a registry.
+bring_workload() {
+  (cd tests/testbed/workload && CGO_ENABLED=0 go build -trimpath -o "$SCRATCH/workload" .)
+  tar -C "$SCRATCH" -c workload |
+    docker import --change 'ENTRYPOINT ["/workload"]' --change 'USER 65535:65535' - "$WORKLOAD"
+  kind load docker-image --name "$NAME" "$WORKLOAD"
 }
 
 answers() {

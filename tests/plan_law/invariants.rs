@@ -85,6 +85,11 @@ impl Start {
             && self.records == world.cluster.former_states()
     }
 
+    /// That no role is different, and no record of what one was.
+    pub fn has_the_same_roles(&self, world: &World<'_>) -> bool {
+        self.roles == world.iam.snapshot() && self.records == world.cluster.former_states()
+    }
+
     fn foreign_roles(&self, world: &World<'_>, found: &mut Vec<String>) {
         let ours = world.case.arn().name().as_str();
         let foreign = self

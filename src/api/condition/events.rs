@@ -49,9 +49,6 @@ events! {
         namespace, that keeps what the role was.";
     ROLE_GIVEN_BACK = "RoleGivenBack",
         "The object is gone, and the role that it had taken over is as it was before.";
-    ROLE_LEFT_AS_IT_IS = "RoleLeftAsItIs",
-        "The object is gone, and what the role that it had taken over was before can't be found. The role \
-        stays as the object made it: an admin looks who can use it.";
     BOUNDARY_KEPT = "BoundaryKept",
         "A role that was given back keeps a permissions boundary that it didn't have before.";
     ROLE_RETAINED = "RoleRetained",

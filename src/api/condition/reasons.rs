@@ -236,6 +236,11 @@ reasons! {
             "The role that the object asks to take over doesn't exist.",
             "Create the role, correct the ARN in `allow.adopt`, or create an object with `adoptionPolicy: \
             Never`.";
+        FORMER_STATE_LOST = "FormerStateLost",
+            "The object is being deleted, its role was there before it, and the record of what the role was is \
+            gone.",
+            "Restore the ConfigMap that the message names from a backup, or write `deletionPolicy: Retain` to \
+            leave the role as it is, or `Delete` to delete it.";
         TRUST_WOULD_NARROW = "TrustWouldNarrow",
             "The role that is to be taken over lets somebody in whom the object doesn't name. The message \
             says whom.",

@@ -323,9 +323,10 @@ async fn told(
                     .map_err(|error| Stop::Unknown(failure::of_aws(&error, role, "").refusal.message))?
             }
             // Asked for by objects that go, and those aren't planned here.
-            Next::Recall(name) => {
+            Next::Recall(sought) => {
                 return Err(Stop::Unknown(format!(
-                    "the record {name} of a former role is needed"
+                    "the record of what role {} was is needed",
+                    sought.role_arn
                 )));
             }
             Next::Wait { why, .. } => return Err(Stop::Unknown(why.message)),
