@@ -120,7 +120,7 @@ reasons! {
             "Nothing, or write the newer `version`.";
         DELETING = "Deleting",
             "The object is being deleted.",
-            "Wait. If it takes long, read on.",
+            "Wait. If it takes long, something holds it.",
             "troubleshooting.md";
     }
     Spec {
