@@ -238,7 +238,7 @@ pub struct RoleProperties {
 
 /// What becomes of the AWS role when this object is deleted. `Delete`: it goes with the object. `Retain`: the role and
 /// the ServiceAccounts' annotations stay as they are and are nobody's from then on; the class must allow it. When
-/// absent: a role that the operator created is deleted, an adopted one is given back as it was.
+/// absent: `Delete` for a role that the operator created; one that it took over is given back as it was.
 #[derive(JsonSchema, Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum DeletionPolicy {
     /// The role goes with the object.
