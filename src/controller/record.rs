@@ -38,6 +38,8 @@ pub struct Record {
     backoff: Option<ExponentialBackoff>,
     /// After a failure: what it was about, and until when nothing is tried for the same.
     pub pause: Option<Pause>,
+    /// The attempt after which nothing could be done until somebody changes something.
+    blocked: Option<String>,
     /// Writes in a row that came too late for what they were planned on.
     pub outdated_retries: u32,
     /// Where the role was placed, where spec and class agreed. The annotation can be changed by whoever may write
@@ -171,6 +173,21 @@ impl Record {
         let known = &mut self.roles[place].1;
         known.unpack();
         &mut known.live
+    }
+
+    /// Notes that something is tried. What was found in AWS and kept the object from going on is looked at again where
+    /// spec or class changed since: often that is done once the cause is mended.
+    pub fn begin(&mut self, attempt: &str, now: Duration) {
+        if self.blocked.take_if(|blocked| blocked != attempt).is_some() {
+            for (_, known) in &mut self.roles {
+                known.live.look_again = Some(now);
+            }
+        }
+    }
+
+    /// Notes whether the attempt showed that nothing can be done until somebody changes something.
+    pub fn end(&mut self, attempt: &str, blocked: bool) {
+        self.blocked = blocked.then(|| attempt.to_owned());
     }
 
     /// Puts away what is known until it is asked for again, so that it takes less room.
@@ -321,122 +338,4 @@ fn version(account: Option<&ServiceAccountState>) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::iam::role::{RoleContent, RoleHeader};
-
-    fn account(version: &str) -> ServiceAccountState {
-        ServiceAccountState {
-            name: "a".to_owned(),
-            resource_version: version.to_owned(),
-            ..Default::default()
-        }
-    }
-
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn a_write_of_ours_is_believed_until_the_cache_shows_something_newer() {
-        let mut record = Record::default();
-        assert_eq!(record.newest_service_account("a", None, at(0)), None);
-        record.service_account_written("a", Some(account("5")), at(1));
-        assert_eq!(
-            record.newest_service_account("a", None, at(2)),
-            Some(account("5"))
-        );
-        assert_eq!(record.believed_until("a"), Some(at(11)));
-        let edited = Some(account("6"));
-        assert_eq!(record.newest_service_account("a", edited.clone(), at(3)), edited);
-        assert_eq!(record.believed_until("a"), None);
-    }
-
-    #[test]
-    fn what_is_put_away_is_the_same_when_it_is_asked_for() {
-        let name: RoleName = "trainer".parse().unwrap();
-        let header = RoleHeader {
-            arn: "arn:aws:iam::111122223333:role/ml/trainer".parse().unwrap(),
-            id: "AROAXYZ".to_owned(),
-            trust: r#"{"Sid":"ü \"quoted\""}"#.to_owned(),
-            description: String::new(),
-            max_session_duration_seconds: 3_600,
-            permissions_boundary: Some("arn:odd".to_owned()),
-            tags: [("a b".to_owned(), String::new())].into(),
-        };
-        let content = RoleContent {
-            inline: [("p".to_owned(), "{}".to_owned())].into(),
-            attached: ["arn:aws:iam::aws:policy/x".parse().unwrap()].into(),
-        };
-        for content in [None, Some(content)] {
-            let mut record = Record::default();
-            let read = Some((header.clone(), content));
-            record.knowledge_mut(&name).note_read(read, at(5));
-            let before = record.knowledge(&name);
-            record.rest();
-            record.rest();
-            assert!(!record.knows_nothing_of(&name));
-            let rested = record.knowledge(&name);
-            assert_eq!((&rested.state, rested.as_of), (&before.state, before.as_of));
-            assert_eq!(record.knowledge_mut(&name).state, before.state);
-            record.knowledge_mut(&name).note_read(None, at(6));
-            record.rest();
-            assert_eq!(record.knowledge(&name).state, RoleState::Absent);
-        }
-    }
-
-    /// The versions of the one ServiceAccount, as they are told to a pause.
-    fn seen(record: &mut Record, cached: &str, now: Duration) -> ServiceAccountVersions {
-        let found = record.newest_service_account("a", Some(account(cached)), now);
-        let version = |account: ServiceAccountState| (account.name, account.uid, account.resource_version);
-        found.into_iter().map(version).collect()
-    }
-
-    fn pause(service_accounts: Option<ServiceAccountVersions>) -> Pause {
-        Pause {
-            key: "k".to_owned(),
-            service_accounts,
-            until: at(300),
-        }
-    }
-
-    #[test]
-    fn a_failure_about_a_service_account_is_tried_again_as_soon_as_it_changes() {
-        let mut record = Record::default();
-        let paused = pause(Some(seen(&mut record, "4", at(0))));
-        assert!(paused.holds("k", at(1), || seen(&mut record, "4", at(1))));
-        assert!(!paused.holds("k", at(2), || seen(&mut record, "5", at(2))));
-        // As with every pause: the object changed, or its time is over.
-        assert!(!paused.holds("other", at(1), || seen(&mut record, "4", at(1))));
-        assert!(!paused.holds("k", at(300), || seen(&mut record, "4", at(1))));
-    }
-
-    #[test]
-    fn a_write_of_ours_beside_the_failure_does_not_end_the_pause_when_the_cache_shows_it() {
-        let mut record = Record::default();
-        seen(&mut record, "4", at(0));
-        record.service_account_written("a", Some(account("5")), at(1));
-        let paused = pause(Some(seen(&mut record, "4", at(1))));
-        for (cached, now) in [("4", 2), ("5", 3), ("5", 60)] {
-            assert!(paused.holds("k", at(now), || seen(&mut record, cached, at(now))));
-        }
-    }
-
-    #[test]
-    fn a_failure_about_the_role_is_not_tried_again_when_a_service_account_changes() {
-        assert!(pause(None).holds("k", at(1), || panic!("nobody asks")));
-    }
-
-    #[test]
-    fn a_service_account_that_was_deleted_as_soon_as_it_was_created_is_found_missing() {
-        let mut record = Record::default();
-        record.newest_service_account("a", None, at(0));
-        record.service_account_written("a", Some(account("5")), at(1));
-        // Created and deleted: the cache shows what it showed before.
-        let until = {
-            record.newest_service_account("a", None, at(2));
-            record.believed_until("a").unwrap()
-        };
-        assert_eq!(record.newest_service_account("a", None, until), None);
-    }
-}
+mod tests;

@@ -43,6 +43,14 @@ impl Outcome {
         }
     }
 
+    /// Whether nothing can be done about the role until somebody changes something.
+    pub fn is_blocked(&self) -> bool {
+        match self {
+            Outcome::Revoked { cut, .. } => cut.is_blocked(),
+            outcome => matches!(outcome, Outcome::Blocked(_)),
+        }
+    }
+
     /// Which one it is, for those who count.
     pub fn label(&self) -> &'static str {
         match self {

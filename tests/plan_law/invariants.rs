@@ -213,7 +213,10 @@ impl Start {
                 && before.annotation(ROLE_ARN_ANNOTATION) == Some(&arn)
                 && before.managers() == BTreeSet::from([FIELD_MANAGER])
                 && before.secrets == 0;
-            if gone && !only_ours {
+            let mut rivals = world.case.observed.rivals.iter();
+            let is_handed_over = rivals
+                .any(|rival| !rival.deleting && rival.service_accounts.iter().any(|listed| listed == name));
+            if gone && (!only_ours || is_handed_over) {
                 found.push(format!("ServiceAccount {name} was deleted"));
             }
         }

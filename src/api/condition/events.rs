@@ -60,5 +60,5 @@ events! {
         they were.";
     SERVICE_ACCOUNT_KEPT = "ServiceAccountKept",
         "A ServiceAccount that the operator created stays, without its annotations, since somebody else \
-        has written to it or it has secrets.";
+        has written to it, it has secrets, or another MlServiceRole lists it.";
 }
