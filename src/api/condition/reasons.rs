@@ -309,8 +309,9 @@ reasons! {
             "This cluster's issuer is another one than the one recorded.",
             "If that is right, write the issuers into the class's `oidc.issuers`.";
         BOUNDARY_MISSING = "BoundaryMissing",
-            "The policy of `permissionsBoundary.arn` doesn't exist.",
-            "Create it, or correct the ARN.";
+            "The policy of the class's `permissionsBoundary.arn` doesn't exist. Roles that need it can't be \
+            made.",
+            "Nothing in an MlServiceRole. An admin creates the policy, or corrects the ARN in the class.";
     }
 }
 
