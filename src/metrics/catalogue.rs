@@ -235,7 +235,8 @@ pub const ROLES: Definition = Definition {
         ),
         (
             "state",
-            "`ready`; `progressing`; `failed` (it is tried again); `stalled` (a person must change something); `deleting`",
+            "`ready`; `progressing`; `observing` (with `mode: Observe`, and something that is left undone); `failed` (it is tried \
+             again); `stalled` (a person must change something); `deleting`",
         ),
     ],
     meaning: "MlServiceRoles",
