@@ -146,8 +146,10 @@ reasons! {
         CLASS_TERMINATING = "ClassTerminating",
             "The class is being deleted and serves only deletions. On the class itself: MlServiceRoles \
             still need it to reach their roles.",
-            "Use another class for new roles. For the class to go, delete the objects that its message \
-            names.";
+            "If that is a mistake, delete nothing: an admin takes the class's finalizer off and applies the \
+            class again. If the class is to go, use another class for new roles, and delete the objects \
+            that its message names.",
+            "operations.md#a-class-was-deleted-by-mistake";
         NAMESPACE_NOT_ALLOWED = "NamespaceNotAllowed",
             "The class doesn't serve this namespace.",
             "An admin labels the namespace as `allow.namespaces` asks, or widens the selector.";
@@ -309,8 +311,9 @@ reasons! {
             "This cluster's issuer is another one than the one recorded.",
             "If that is right, write the issuers into the class's `oidc.issuers`.";
         BOUNDARY_MISSING = "BoundaryMissing",
-            "The policy of `permissionsBoundary.arn` doesn't exist.",
-            "Create it, or correct the ARN.";
+            "The policy of the class's `permissionsBoundary.arn` doesn't exist. Roles that need it can't be \
+            made.",
+            "Nothing in an MlServiceRole. An admin creates the policy, or corrects the ARN in the class.";
     }
 }
 
