@@ -242,7 +242,7 @@ fn a_value_of_a_preset_that_no_request_can_have_is_refused_with_what_is_wrong_an
         ("s3-prefix-read", "bucket", "arn:aws:s3:::ml-*", "':'"),
         ("s3-prefix-read", "bucket", "ML-*", "'M'"),
         ("s3-prefix-read", "bucket", "{namespace}.data/*", "'/'"),
-        ("kms-via-s3", "key", "arn:aws:kms:*:111122223333:key/*", "':'"),
+        ("kms-via-s3", "key", "arn:aws:kms:*:111122223333:key/*", "'n'"),
         ("sagemaker-training-job", "executionRole", "arn:aws:iam::*", "':'"),
     ] {
         refused(
