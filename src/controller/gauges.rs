@@ -58,6 +58,8 @@ impl Source for Context {
         let sweeps = sweeps
             .iter()
             .map(|(account, report)| sweep(self, account, report));
+        let accounts = self.sweeps.known_since().into_iter();
+        let accounts = accounts.map(|(account, since)| (account.to_string(), since));
         let classes = self.caches.classes.state();
         let classes: BTreeMap<_, _> = classes
             .iter()
@@ -69,6 +71,7 @@ impl Source for Context {
             classes,
             paces: paces.collect(),
             sweeps: sweeps.collect(),
+            accounts: accounts.collect(),
         }
     }
 }
