@@ -338,7 +338,8 @@ pub struct MlServiceRoleClassStatus {
     /// The `metadata.generation` that this status speaks of; -1 until the operator has seen the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Accepted` (the class is valid) and `Ready` (its account, issuers and boundary are as it says).
+    /// `Accepted` (the class is valid), `Ready` (its account, issuers and boundary are as it says), and `Stalled` while it is
+    /// true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::api::crd::conditions")]
     pub conditions: Vec<Condition>,

@@ -128,10 +128,10 @@ async fn classes_are_read_right_too() {
     class
         .patch(json!({"spec": {"allow": {"roleNames": ["*"]}}}))
         .await;
-    eventually("the class is no longer current", || async {
+    eventually("the class has failed", || async {
         let object = read().await?;
         match kstatus(&object) {
-            Status::Failed | Status::InProgress if object["status"]["observedGeneration"] == 2 => Ok(()),
+            Status::Failed if object["status"]["observedGeneration"] == 2 => Ok(()),
             other => Err(format!("{other:?} {:#}", object["status"])),
         }
     })

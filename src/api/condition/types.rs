@@ -39,7 +39,7 @@ types! {
         "Every ServiceAccount of the object carries the role's ARN.";
     READY = "Ready", "role, class",
         "A role: all of the above. A class: its account, its issuers and its boundary are as it says.";
-    STALLED = "Stalled", "role",
+    STALLED = "Stalled", "role, class",
         "Trying again won't help until somebody changes something. The condition is there only while it is \
         true. The operator still tries again, slowly, since AWS doesn't tell it when the cause is gone.";
 }
