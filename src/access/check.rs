@@ -165,8 +165,25 @@ pub fn never_a_value(preset: &Preset, parameter: &str, value: &str) -> Option<Ac
 
 /// Whether a character can stand in a value at all, whatever the parameter. A `*` can where the parameter takes
 /// patterns.
-pub fn is_of_values(c: char) -> bool {
+fn is_of_values(c: char) -> bool {
     c.is_ascii_graphic() && !matches!(c, '?' | '$' | '{' | '}' | '"' | '\'' | '`' | '\\')
+}
+
+/// The first of these characters that no value of the parameter contains, in whichever version of the preset, and an example
+/// of a value; `None` where all of them can stand in one, and where no version has such a parameter.
+pub fn never_in_a_value<'a>(
+    preset: &'a Preset,
+    parameter: &str,
+    mut characters: impl Iterator<Item = char>,
+) -> Option<(char, &'a str)> {
+    let of_name = |own: &&Parameter| own.name == parameter;
+    let versions = preset.versions.iter();
+    let own: Vec<&Parameter> = versions
+        .flat_map(|version| version.parameters.iter().find(of_name))
+        .collect();
+    let example = own.last()?.example.first().map_or("", String::as_str);
+    let takes = |c| is_of_values(c) && own.iter().any(|parameter| parameter.may_contain(c));
+    characters.find(|c| !takes(*c)).map(|bad| (bad, example))
 }
 
 fn refused(preset: &Preset, parameter: &Parameter, value: &str, problem: String) -> AccessError {

@@ -70,19 +70,22 @@ pub(super) fn understand(written: &[AllowedPreset]) -> Result<AllowedPresets, Ve
 }
 
 /// Why nobody can ever ask for what a class lists as a value: it is a mistake, such as an ARN in the place of a bucket's
-/// name, and would show only when a tenant is refused. Of patterns only their characters are looked at.
+/// name, and would show only when a tenant is refused. Of patterns only their characters are looked at: each by itself, not
+/// where it stands.
 fn never_asked_for(preset: &Preset, parameter: &str, listed: &Template) -> Option<String> {
     let text = listed.as_str();
     if listed.is_literal() {
         let why = access::never_a_value(preset, parameter, text)?;
         return Some(format!("{why} (no tenant can ask for what is listed here)"));
     }
-    let bad = listed.parts().iter().find_map(|part| match part {
-        Part::Token(Token::Char(c)) if !access::is_of_values(*c) => Some(*c),
+    let characters = listed.parts().iter().filter_map(|part| match part {
+        Part::Token(Token::Char(c)) => Some(*c),
         _ => None,
-    })?;
+    });
+    let (bad, example) = access::never_in_a_value(preset, parameter, characters)?;
     Some(format!(
-        "{text:?} can't match a value for {parameter} of the preset {}: no value contains {bad:?}; remove that character",
+        "{text:?} can't match a value for {parameter} of the preset {}: no value for it contains {bad:?}; remove that \
+         character: a value is something like {example:?}",
         preset.name
     ))
 }

@@ -234,14 +234,27 @@ fn a_value_of_a_preset_that_no_request_can_have_is_refused_with_what_is_wrong_an
             ],
         );
     }
-    for (pattern, character) in [
-        ("{namespace}/donn\u{e9}es", "'\u{e9}'"),
-        ("{namespace}/a b/*", "' '"),
-        ("'{namespace}'", "'\\''"),
+    for (preset, parameter, pattern, character) in [
+        ("s3-prefix-read", "prefix", "{namespace}/donn\u{e9}es", "'\u{e9}'"),
+        ("s3-prefix-read", "prefix", "{namespace}/a b/*", "' '"),
+        ("s3-prefix-read", "prefix", "'{namespace}'", "'\\''"),
+        ("s3-prefix-read", "bucket", "arn:aws:s3:::{namespace}", "':'"),
+        ("s3-prefix-read", "bucket", "arn:aws:s3:::ml-*", "':'"),
+        ("s3-prefix-read", "bucket", "ML-*", "'M'"),
+        ("s3-prefix-read", "bucket", "{namespace}.data/*", "'/'"),
+        ("kms-via-s3", "key", "arn:aws:kms:*:111122223333:key/*", "'n'"),
+        ("sagemaker-training-job", "executionRole", "arn:aws:iam::*", "':'"),
     ] {
         refused(
-            &json!({"allow": {"presets": [{"name": "s3-prefix-read", "with": {"prefix": [pattern]}}]}}),
-            &["allow.presets", "s3-prefix-read", "prefix", character, "remove"],
+            &json!({"allow": {"presets": [{"name": preset, "with": {parameter: [pattern]}}]}}),
+            &[
+                "allow.presets",
+                preset,
+                parameter,
+                character,
+                "remove",
+                "something like",
+            ],
         );
     }
 }
