@@ -79,10 +79,12 @@ fn attach() -> Step {
     Step::Attach(KNOWN_POLICIES[0].parse().unwrap())
 }
 
+const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"sagemaker.amazonaws.com"},"Action":"sts:AssumeRole"}]}"#;
+
 fn create(permissions_boundary: Option<PolicyArn>) -> Step {
     Step::CreateRole(Box::new(NewRole {
         arn: "arn:aws:iam::111122223333:role/ml/trainer".parse().unwrap(),
-        trust: r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned(),
+        trust: TRUST.to_owned(),
         description: String::new(),
         max_session_duration_seconds: 3600,
         permissions_boundary,
