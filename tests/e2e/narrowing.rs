@@ -220,6 +220,13 @@ async fn an_observing_object_is_not_cut_back_and_says_so() {
     let (space, class) = a_role_with_all_of_it("observing", "Revoke").await;
     let before = space.role("trainer").await;
     space.patch("trainer", json!({"spec": {"mode": "Observe"}})).await;
+    // The class is watched apart: its change may be seen first.
+    space
+        .until("trainer", "is seen to observe", |object| {
+            let seen = object.status.as_ref()?.observed_generation;
+            (seen == object.metadata.generation).then_some(())
+        })
+        .await;
     let mark = space.bed.proxy.mark();
     class.patch(narrower()).await;
     let message = space

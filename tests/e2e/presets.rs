@@ -33,14 +33,14 @@ async fn place(short: &str) -> (Space, Class) {
 }
 
 /// The same with an object that reads what is its namespace's own, once that is ready.
-async fn reader(short: &str) -> Space {
+async fn reader(short: &str) -> (Space, Class) {
     let (space, class) = place(short).await;
     let access = json!([read("ml-data", &space.name)]);
     space
         .create("trainer", json!({"className": class.name, "access": access}))
         .await;
     space.ready("trainer").await;
-    space
+    (space, class)
 }
 
 async fn a_preset_becomes_a_policy_of_the_role_and_a_tag_says_its_version() {
@@ -67,7 +67,7 @@ async fn a_preset_becomes_a_policy_of_the_role_and_a_tag_says_its_version() {
 }
 
 async fn a_preset_follows_its_values_and_goes_with_its_entry() {
-    let space = reader("preset-change").await;
+    let (space, _class) = reader("preset-change").await;
     space
         .patch_spec("trainer", json!({"access": [read("ml-data", "shared/images")]}))
         .await;
@@ -86,7 +86,7 @@ async fn a_preset_follows_its_values_and_goes_with_its_entry() {
 }
 
 async fn what_somebody_does_to_the_policy_of_presets_is_put_back() {
-    let space = reader("preset-drift").await;
+    let (space, _class) = reader("preset-drift").await;
     let whole = space.role("trainer").await.unwrap();
     let name = whole.arn.rsplit('/').next().unwrap();
     let wide = crate::support::aws::statement("s3:*", "*");

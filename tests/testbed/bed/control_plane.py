@@ -143,6 +143,7 @@ def start_controller_manager(state, program):
         "--kube-api-qps=500",  # its start is some hundred requests, paced by this
         "--kube-api-burst=1000",
         "--concurrent-namespace-syncs=20",  # each test has a namespace of its own
+        "--resource-quota-sync-period=5s",  # a kind that is new to the cluster is counted by this at first
         "--secure-port=0",  # seen to be ready by what it does, see below
     ]
     return Process.start(state, "kube-controller-manager", argv, child_environment())
