@@ -10,6 +10,7 @@ use kube::ResourceExt;
 use crate::api::MlServiceRole;
 use crate::iam::arn::RoleArn;
 use crate::iam::name::RoleName;
+use crate::packed::Packed;
 use crate::plan::{KnownBoundary, Placement, RoleKnowledge, RoleState, ServiceAccountState};
 
 /// How long a write of ours is believed over a cache that doesn't show it.
@@ -25,19 +26,20 @@ const CONTEST_WINDOW: Duration = Duration::from_secs(60);
 /// The same repair is told again only after this long.
 const DRIFT_NOTICE_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Memory of one object.
+/// Memory of one object. There are thousands: what is there once or not at all takes the room of a list or of a pointer.
 #[derive(Default)]
 pub struct Record {
-    /// Hardly ever more than one, so that a list takes less room than a map.
     roles: Vec<(RoleName, Known)>,
-    object: Option<Box<Written<MlServiceRole>>>,
+    object: Option<Box<Written<Packed>>>,
     service_accounts: HashMap<String, Written<Option<ServiceAccountState>>>,
-    cached_versions: HashMap<String, Option<String>>,
-    rebinds: HashMap<String, Vec<Duration>>,
-    drift_notice: Option<(String, Duration)>,
-    backoff: Option<ExponentialBackoff>,
+    /// By ServiceAccount.
+    cached_versions: Vec<(Box<str>, Option<Box<str>>)>,
+    /// By ServiceAccount.
+    rebinds: Vec<(Box<str>, Vec<Duration>)>,
+    drift_notice: Option<Box<(String, Duration)>>,
+    backoff: Option<Box<ExponentialBackoff>>,
     /// After a failure: what it was about, and until when nothing is tried for the same.
-    pub pause: Option<Pause>,
+    pub pause: Option<Box<Pause>>,
     /// Writes in a row that came too late for what they were planned on.
     pub outdated_retries: u32,
     /// Where the role was placed, where spec and class agreed. The annotation can be changed by whoever may write
@@ -53,15 +55,18 @@ pub struct Record {
     pub namespace_uid: Option<String>,
 }
 
+/// SHA-256 of what a class says.
+pub type ClassVersion = [u8; 32];
+
 /// What was in sync.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Synced {
     /// Generation of the object.
     pub generation: Option<i64>,
-    /// Uid and generation of its class, and the issuers in force.
-    pub class: String,
+    /// Stands for uid and generation of its class, and the issuers in force.
+    pub class: ClassVersion,
     /// ServiceAccounts that carried the role's ARN.
-    pub bound: BTreeSet<String>,
+    pub bound: Box<[String]>,
 }
 
 /// A pause after a failure.
@@ -91,13 +96,13 @@ impl Pause {
     }
 }
 
-/// What is known of a role. While nobody asks, the role itself is kept as text: as maps of a few entries each, thousands of
-/// roles would take three times the room.
+/// What is known of a role. While nobody asks, the role itself is packed: as maps of a few entries each, thousands of roles
+/// would take ten times the room.
 #[derive(Default)]
 struct Known {
     /// Without its state while that is packed.
     live: RoleKnowledge,
-    packed: Option<Box<[u8]>>,
+    packed: Option<Packed>,
 }
 
 impl Known {
@@ -106,8 +111,8 @@ impl Known {
             return;
         };
         // What can't be put away stays as it is.
-        if let Ok(packed) = serde_json::to_vec(&(header, content)) {
-            self.packed = Some(packed.into_boxed_slice());
+        if let Ok(text) = serde_json::to_string(&(header, content)) {
+            self.packed = Some(Packed::new(&text));
             self.live.state = RoleState::Unknown;
         }
     }
@@ -128,10 +133,11 @@ impl Known {
 }
 
 /// What couldn't be read again, which doesn't happen, would be unknown, and so be read from IAM.
-fn state(packed: &[u8]) -> RoleState {
-    match serde_json::from_slice(packed) {
-        Ok((header, content)) => RoleState::Present { header, content },
-        Err(_) => RoleState::Unknown,
+fn state(packed: &Packed) -> RoleState {
+    let text = packed.text();
+    match text.and_then(|text| serde_json::from_str(&text).ok()) {
+        Some((header, content)) => RoleState::Present { header, content },
+        None => RoleState::Unknown,
     }
 }
 
@@ -187,17 +193,24 @@ impl Record {
     }
 
     /// Notes that `before` became `after` by our hand.
-    pub fn object_written(&mut self, before: &MlServiceRole, after: MlServiceRole) {
-        let over = before.resource_version();
+    pub fn object_written(&mut self, before: &MlServiceRole, mut after: MlServiceRole) {
+        // Until the next look at the object, which may be long after the cache shows this, it lies here.
+        after.metadata.managed_fields = None;
+        let Ok(text) = serde_json::to_string(&after) else {
+            // Then the cache is believed, and a write on top of it refused.
+            self.object = None;
+            return;
+        };
+        let (over, value) = (before.resource_version(), Packed::new(&text));
         match &mut self.object {
             Some(written) => {
                 written.over.insert(over);
-                written.value = after;
+                written.value = value;
             }
             None => {
                 self.object = Some(Box::new(Written {
                     over: BTreeSet::from([over]),
-                    value: after,
+                    value,
                     at: Duration::ZERO,
                 }));
             }
@@ -206,18 +219,21 @@ impl Record {
 
     /// The object, as cached or as we wrote it if the cache is behind.
     pub fn newest_object(&mut self, cached: &MlServiceRole) -> MlServiceRole {
-        match &self.object {
-            Some(written) if written.over.contains(&cached.resource_version()) => written.value.clone(),
-            _ => {
-                self.object = None;
-                cached.clone()
-            }
-        }
+        let text = match &self.object {
+            Some(written) if written.over.contains(&cached.resource_version()) => written.value.text(),
+            _ => None,
+        };
+        let written = text.and_then(|text| serde_json::from_str(&text).ok());
+        written.unwrap_or_else(|| {
+            self.object = None;
+            cached.clone()
+        })
     }
 
     /// Notes that a ServiceAccount is so by our hand; `None` is gone.
     pub fn service_account_written(&mut self, name: &str, state: Option<ServiceAccountState>, now: Duration) {
-        let mut over = BTreeSet::from([self.cached_versions.get(name).cloned().flatten()]);
+        let cached = of(&self.cached_versions, name).and_then(|version| version.as_deref());
+        let mut over = BTreeSet::from([cached.map(str::to_owned)]);
         if let Some(earlier) = self.service_accounts.remove(name) {
             over.extend(earlier.over);
             over.insert(version(earlier.value.as_ref()));
@@ -241,8 +257,7 @@ impl Record {
         now: Duration,
     ) -> Option<ServiceAccountState> {
         let cached_version = version(cached.as_ref());
-        self.cached_versions
-            .insert(name.to_owned(), cached_version.clone());
+        *of_mut(&mut self.cached_versions, name) = cached_version.as_deref().map(Into::into);
         match self.service_accounts.get(name) {
             Some(written)
                 if written.over.contains(&cached_version) && now.saturating_sub(written.at) < CACHE_LAG =>
@@ -269,14 +284,14 @@ impl Record {
 
     /// Notes that our annotation was written; it stays unless somebody else removes or rewrites it.
     pub fn note_rebind(&mut self, service_account: &str, now: Duration) {
-        let times = self.rebinds.entry(service_account.to_owned()).or_default();
+        let times = of_mut(&mut self.rebinds, service_account);
         times.retain(|time| now.saturating_sub(*time) < CONTEST_WINDOW);
         times.push(now);
     }
 
     /// Until when a contested annotation is left alone.
     pub fn contested_until(&self, service_account: &str, now: Duration) -> Option<Duration> {
-        let times = self.rebinds.get(service_account)?;
+        let times = of(&self.rebinds, service_account)?;
         let recent: Vec<&Duration> = times
             .iter()
             .filter(|time| now.saturating_sub(**time) < CONTEST_WINDOW)
@@ -289,9 +304,9 @@ impl Record {
         let known = self
             .drift_notice
             .as_ref()
-            .is_some_and(|(told, at)| told == repair && now.saturating_sub(*at) < DRIFT_NOTICE_INTERVAL);
+            .is_some_and(|notice| notice.0 == repair && now.saturating_sub(notice.1) < DRIFT_NOTICE_INTERVAL);
         if !known {
-            self.drift_notice = Some((repair.to_owned(), now));
+            self.drift_notice = Some(Box::new((repair.to_owned(), now)));
         }
         !known
     }
@@ -299,12 +314,12 @@ impl Record {
     /// How long to wait after one more failure.
     pub fn next_backoff(&mut self, max: Duration) -> Duration {
         let backoff = self.backoff.get_or_insert_with(|| {
-            ExponentialBuilder::default()
+            let builder = ExponentialBuilder::default()
                 .with_min_delay(MIN_BACKOFF)
                 .with_max_delay(max)
                 .without_max_times()
-                .with_jitter()
-                .build()
+                .with_jitter();
+            Box::new(builder.build())
         });
         backoff.next().unwrap_or(max)
     }
@@ -316,127 +331,24 @@ impl Record {
     }
 }
 
+fn of<'a, T>(list: &'a [(Box<str>, T)], name: &str) -> Option<&'a T> {
+    let found = list.iter().find(|(there, _)| **there == *name);
+    found.map(|(_, value)| value)
+}
+
+fn of_mut<'a, T: Default>(list: &'a mut Vec<(Box<str>, T)>, name: &str) -> &'a mut T {
+    let found = list.iter().position(|(there, _)| **there == *name);
+    let place = found.unwrap_or_else(|| {
+        list.reserve_exact(1);
+        list.push((name.into(), T::default()));
+        list.len() - 1
+    });
+    &mut list[place].1
+}
+
 fn version(account: Option<&ServiceAccountState>) -> Option<String> {
     account.map(|account| account.resource_version.clone())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::iam::role::{RoleContent, RoleHeader};
-
-    fn account(version: &str) -> ServiceAccountState {
-        ServiceAccountState {
-            name: "a".to_owned(),
-            resource_version: version.to_owned(),
-            ..Default::default()
-        }
-    }
-
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn a_write_of_ours_is_believed_until_the_cache_shows_something_newer() {
-        let mut record = Record::default();
-        assert_eq!(record.newest_service_account("a", None, at(0)), None);
-        record.service_account_written("a", Some(account("5")), at(1));
-        assert_eq!(
-            record.newest_service_account("a", None, at(2)),
-            Some(account("5"))
-        );
-        assert_eq!(record.believed_until("a"), Some(at(11)));
-        let edited = Some(account("6"));
-        assert_eq!(record.newest_service_account("a", edited.clone(), at(3)), edited);
-        assert_eq!(record.believed_until("a"), None);
-    }
-
-    #[test]
-    fn what_is_put_away_is_the_same_when_it_is_asked_for() {
-        let name: RoleName = "trainer".parse().unwrap();
-        let header = RoleHeader {
-            arn: "arn:aws:iam::111122223333:role/ml/trainer".parse().unwrap(),
-            id: "AROAXYZ".to_owned(),
-            trust: r#"{"Sid":"ü \"quoted\""}"#.to_owned(),
-            description: String::new(),
-            max_session_duration_seconds: 3_600,
-            permissions_boundary: Some("arn:odd".to_owned()),
-            tags: [("a b".to_owned(), String::new())].into(),
-        };
-        let content = RoleContent {
-            inline: [("p".to_owned(), "{}".to_owned())].into(),
-            attached: ["arn:aws:iam::aws:policy/x".parse().unwrap()].into(),
-        };
-        for content in [None, Some(content)] {
-            let mut record = Record::default();
-            let read = Some((header.clone(), content));
-            record.knowledge_mut(&name).note_read(read, at(5));
-            let before = record.knowledge(&name);
-            record.rest();
-            record.rest();
-            assert!(!record.knows_nothing_of(&name));
-            let rested = record.knowledge(&name);
-            assert_eq!((&rested.state, rested.as_of), (&before.state, before.as_of));
-            assert_eq!(record.knowledge_mut(&name).state, before.state);
-            record.knowledge_mut(&name).note_read(None, at(6));
-            record.rest();
-            assert_eq!(record.knowledge(&name).state, RoleState::Absent);
-        }
-    }
-
-    /// The versions of the one ServiceAccount, as they are told to a pause.
-    fn seen(record: &mut Record, cached: &str, now: Duration) -> ServiceAccountVersions {
-        let found = record.newest_service_account("a", Some(account(cached)), now);
-        let version = |account: ServiceAccountState| (account.name, account.uid, account.resource_version);
-        found.into_iter().map(version).collect()
-    }
-
-    fn pause(service_accounts: Option<ServiceAccountVersions>) -> Pause {
-        Pause {
-            key: "k".to_owned(),
-            service_accounts,
-            until: at(300),
-        }
-    }
-
-    #[test]
-    fn a_failure_about_a_service_account_is_tried_again_as_soon_as_it_changes() {
-        let mut record = Record::default();
-        let paused = pause(Some(seen(&mut record, "4", at(0))));
-        assert!(paused.holds("k", at(1), || seen(&mut record, "4", at(1))));
-        assert!(!paused.holds("k", at(2), || seen(&mut record, "5", at(2))));
-        // As with every pause: the object changed, or its time is over.
-        assert!(!paused.holds("other", at(1), || seen(&mut record, "4", at(1))));
-        assert!(!paused.holds("k", at(300), || seen(&mut record, "4", at(1))));
-    }
-
-    #[test]
-    fn a_write_of_ours_beside_the_failure_does_not_end_the_pause_when_the_cache_shows_it() {
-        let mut record = Record::default();
-        seen(&mut record, "4", at(0));
-        record.service_account_written("a", Some(account("5")), at(1));
-        let paused = pause(Some(seen(&mut record, "4", at(1))));
-        for (cached, now) in [("4", 2), ("5", 3), ("5", 60)] {
-            assert!(paused.holds("k", at(now), || seen(&mut record, cached, at(now))));
-        }
-    }
-
-    #[test]
-    fn a_failure_about_the_role_is_not_tried_again_when_a_service_account_changes() {
-        assert!(pause(None).holds("k", at(1), || panic!("nobody asks")));
-    }
-
-    #[test]
-    fn a_service_account_that_was_deleted_as_soon_as_it_was_created_is_found_missing() {
-        let mut record = Record::default();
-        record.newest_service_account("a", None, at(0));
-        record.service_account_written("a", Some(account("5")), at(1));
-        // Created and deleted: the cache shows what it showed before.
-        let until = {
-            record.newest_service_account("a", None, at(2));
-            record.believed_until("a").unwrap()
-        };
-        assert_eq!(record.newest_service_account("a", None, until), None);
-    }
-}
+mod tests;

@@ -1,0 +1,148 @@
+//! What a record believes, and for how long.
+
+use super::*;
+use crate::iam::role::{RoleContent, RoleHeader};
+
+fn account(version: &str) -> ServiceAccountState {
+    ServiceAccountState {
+        name: "a".to_owned(),
+        resource_version: version.to_owned(),
+        ..Default::default()
+    }
+}
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn a_write_of_ours_is_believed_until_the_cache_shows_something_newer() {
+    let mut record = Record::default();
+    assert_eq!(record.newest_service_account("a", None, at(0)), None);
+    record.service_account_written("a", Some(account("5")), at(1));
+    assert_eq!(
+        record.newest_service_account("a", None, at(2)),
+        Some(account("5"))
+    );
+    assert_eq!(record.believed_until("a"), Some(at(11)));
+    let edited = Some(account("6"));
+    assert_eq!(record.newest_service_account("a", edited.clone(), at(3)), edited);
+    assert_eq!(record.believed_until("a"), None);
+}
+
+#[test]
+fn an_object_that_we_wrote_is_believed_over_the_versions_that_it_was_written_over() {
+    let object = |version: &str, status: &str| -> MlServiceRole {
+        let object = serde_json::json!({
+            "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRole",
+            "metadata": {"name": "a", "resourceVersion": version, "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"inlinePolicies": [{"name": "p", "document": {"b": [1, "ü"], "a": null}}]},
+            "status": {"roleName": status},
+        });
+        serde_json::from_value(object).unwrap()
+    };
+    let told = |object: MlServiceRole| (object.resource_version(), object.status, object.spec);
+    let mut record = Record::default();
+    let (first, second, third) = (object("1", ""), object("2", "r"), object("3", "s"));
+    record.object_written(&first, second.clone());
+    assert_eq!(told(record.newest_object(&first)), told(second.clone()));
+    record.object_written(&second, third.clone());
+    for behind in [&first, &second] {
+        assert_eq!(told(record.newest_object(behind)), told(third.clone()));
+    }
+    let theirs = object("4", "t");
+    assert_eq!(told(record.newest_object(&theirs)), told(theirs));
+    assert_eq!(
+        told(record.newest_object(&first)),
+        told(first),
+        "it was let go of"
+    );
+}
+
+#[test]
+fn what_is_put_away_is_the_same_when_it_is_asked_for() {
+    let name: RoleName = "trainer".parse().unwrap();
+    let header = RoleHeader {
+        arn: "arn:aws:iam::111122223333:role/ml/trainer".parse().unwrap(),
+        id: "AROAXYZ".to_owned(),
+        trust: r#"{"Sid":"ü \"quoted\""}"#.to_owned(),
+        description: String::new(),
+        max_session_duration_seconds: 3_600,
+        permissions_boundary: Some("arn:odd".to_owned()),
+        tags: [("a b".to_owned(), String::new())].into(),
+    };
+    let content = RoleContent {
+        inline: [("p".to_owned(), "{}".to_owned())].into(),
+        attached: ["arn:aws:iam::aws:policy/x".parse().unwrap()].into(),
+    };
+    for content in [None, Some(content)] {
+        let mut record = Record::default();
+        let read = Some((header.clone(), content));
+        record.knowledge_mut(&name).note_read(read, at(5));
+        let before = record.knowledge(&name);
+        record.rest();
+        record.rest();
+        assert!(!record.knows_nothing_of(&name));
+        let rested = record.knowledge(&name);
+        assert_eq!((&rested.state, rested.as_of), (&before.state, before.as_of));
+        assert_eq!(record.knowledge_mut(&name).state, before.state);
+        record.knowledge_mut(&name).note_read(None, at(6));
+        record.rest();
+        assert_eq!(record.knowledge(&name).state, RoleState::Absent);
+    }
+}
+
+/// The versions of the one ServiceAccount, as they are told to a pause.
+fn seen(record: &mut Record, cached: &str, now: Duration) -> ServiceAccountVersions {
+    let found = record.newest_service_account("a", Some(account(cached)), now);
+    let version = |account: ServiceAccountState| (account.name, account.uid, account.resource_version);
+    found.into_iter().map(version).collect()
+}
+
+fn pause(service_accounts: Option<ServiceAccountVersions>) -> Pause {
+    Pause {
+        key: "k".to_owned(),
+        service_accounts,
+        until: at(300),
+    }
+}
+
+#[test]
+fn a_failure_about_a_service_account_is_tried_again_as_soon_as_it_changes() {
+    let mut record = Record::default();
+    let paused = pause(Some(seen(&mut record, "4", at(0))));
+    assert!(paused.holds("k", at(1), || seen(&mut record, "4", at(1))));
+    assert!(!paused.holds("k", at(2), || seen(&mut record, "5", at(2))));
+    // As with every pause: the object changed, or its time is over.
+    assert!(!paused.holds("other", at(1), || seen(&mut record, "4", at(1))));
+    assert!(!paused.holds("k", at(300), || seen(&mut record, "4", at(1))));
+}
+
+#[test]
+fn a_write_of_ours_beside_the_failure_does_not_end_the_pause_when_the_cache_shows_it() {
+    let mut record = Record::default();
+    seen(&mut record, "4", at(0));
+    record.service_account_written("a", Some(account("5")), at(1));
+    let paused = pause(Some(seen(&mut record, "4", at(1))));
+    for (cached, now) in [("4", 2), ("5", 3), ("5", 60)] {
+        assert!(paused.holds("k", at(now), || seen(&mut record, cached, at(now))));
+    }
+}
+
+#[test]
+fn a_failure_about_the_role_is_not_tried_again_when_a_service_account_changes() {
+    assert!(pause(None).holds("k", at(1), || panic!("nobody asks")));
+}
+
+#[test]
+fn a_service_account_that_was_deleted_as_soon_as_it_was_created_is_found_missing() {
+    let mut record = Record::default();
+    record.newest_service_account("a", None, at(0));
+    record.service_account_written("a", Some(account("5")), at(1));
+    // Created and deleted: the cache shows what it showed before.
+    let until = {
+        record.newest_service_account("a", None, at(2));
+        record.believed_until("a").unwrap()
+    };
+    assert_eq!(record.newest_service_account("a", None, until), None);
+}
