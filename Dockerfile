@@ -21,8 +21,8 @@ RUN cargo install --locked --debug cargo-auditable@0.7.7 cargo-cyclonedx@0.5.9
 # changes. Cargo.toml names files in tests/, so they must exist for the manifest to be read.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs \
-    && sed -n 's|^path = "\(tests/.*\)"|\1|p' Cargo.toml \
-       | while read -r file; do mkdir -p "$(dirname "$file")" && echo 'fn main() {}' > "$file"; done \
+    && sed -n 's|^path = "\(tests/.*\)"|\1|p' Cargo.toml > targets \
+    && while read -r file; do mkdir -p "$(dirname "$file")" && echo 'fn main() {}' > "$file"; done < targets \
     && cargo auditable build --release --locked --bin mlservicerole-operator \
     && rm -rf src
 

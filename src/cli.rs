@@ -1,10 +1,12 @@
 //! The command line. Each subcommand hands over to a module of its own; nothing is decided here.
 
+mod explain;
 mod iam_policy;
 mod plan;
 mod prepare_uninstall;
 mod presets;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -31,6 +33,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Show the presets that an MlServiceRole's `access` may name.
     Presets(presets::PresetsArgs),
+    /// Say what a reason of a condition means, and what to do.
+    Explain(explain::ExplainArgs),
     /// Print the IAM policies that the operator needs for the classes given.
     IamPolicy(Box<iam_policy::IamPolicyArgs>),
     /// Check that nothing is left that needs the operator, and delete the classes that go with it.
@@ -123,6 +127,7 @@ impl Cli {
             Command::IamPolicy(args) => return iam_policy::run(&args),
             Command::Run(args) => crate::run::run(args),
             Command::Presets(args) => presets::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::PrepareUninstall(args) => prepare_uninstall::run(&args),
             Command::Crd => print_crds(),
         };
@@ -133,6 +138,17 @@ impl Cli {
                 ExitCode::FAILURE
             }
         }
+    }
+}
+
+/// To standard output. Whoever reads may have enough before the end, as `head` has.
+fn print(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("failed to print: {error}"))
+        }
+        _ => Ok(()),
     }
 }
 

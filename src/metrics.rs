@@ -119,7 +119,7 @@ impl Metrics {
         self.live.watch(source);
     }
 
-    /// A reconcile came to an end. A reason that condition.rs doesn't have is told as `Other`.
+    /// A reconcile came to an end. A reason that isn't in the table is told as `Other`.
     pub fn reconciled(&self, outcome: &'static str, reason: &str, took: Duration) {
         let known = REASONS.iter().find(|known| **known == reason);
         let reason = known.copied().unwrap_or(OTHER);

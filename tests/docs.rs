@@ -1,5 +1,5 @@
-//! The documents name what the code has: every condition type, reason and setting, and none besides.
-//! What they say about each is not checked here.
+//! The documents name what the code has: every condition type, reason, Event and setting, and none besides. The tables of
+//! docs/conditions.md are made of the code; `UPDATE_DOCS=1` writes them anew. Links are looked at in links.rs.
 
 // clippy.toml allows it in test functions only, not in what test functions share.
 #![allow(clippy::unwrap_used)]
@@ -8,30 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The values of the string constants in `pub mod <module>` of condition.rs. Rust can't list a module's
-/// constants, so its text is read.
-fn constants(module: &str) -> BTreeSet<String> {
-    let source = read("src/api/condition.rs");
-    let body = source
-        .split_once(&format!("pub mod {module} {{"))
-        .and_then(|(_, rest)| rest.split_once("\n}"))
-        .unwrap_or_else(|| panic!("condition.rs has no module {module}"))
-        .0;
-    let declared = body.matches("pub const ").count();
-    let values: BTreeSet<_> = body
-        .split("pub const ")
-        .skip(1)
-        .filter_map(|constant| constant.split('"').nth(1))
-        .map(str::to_owned)
-        .collect();
-    assert!(declared > 0, "module {module} has no constants");
-    assert_eq!(
-        values.len(),
-        declared,
-        "each constant of {module} has a value of its own"
-    );
-    values
-}
+use mlservicerole_operator::api::condition::{REASONS, events, reasons, types};
 
 /// What stands in backticks in the first column of the tables under a heading of level two.
 fn first_column(document: &str, heading: &str) -> Vec<String> {
@@ -57,11 +34,11 @@ fn assert_lists_exactly(documented: &[String], declared: &BTreeSet<String>) {
     let invented: Vec<_> = unique.difference(declared).collect();
     assert!(
         missing.is_empty(),
-        "condition.rs has, the document lacks: {missing:?}"
+        "the code has, the document lacks: {missing:?}"
     );
     assert!(
         invented.is_empty(),
-        "the document has, condition.rs lacks: {invented:?}"
+        "the document has, the code lacks: {invented:?}"
     );
     assert_eq!(
         documented.len(),
@@ -70,47 +47,88 @@ fn assert_lists_exactly(documented: &[String], declared: &BTreeSet<String>) {
     );
 }
 
-#[test]
-fn conditions_md_lists_exactly_the_types_of_condition_rs() {
-    assert_lists_exactly(&first_column("docs/conditions.md", "Types"), &constants("types"));
+/// The tables of docs/conditions.md, by the name between their marks.
+fn tables() -> [(&'static str, String); 3] {
+    let row = |cells: &[&str]| format!("| {} |\n", cells.join(" | "));
+    let mut all = row(&["Type", "On", "Means when `True`"]) + "|---|---|---|\n";
+    for one in types::ALL {
+        all += &row(&[&in_code(one.name), one.on, one.meaning]);
+    }
+    let mut of_reasons = String::new();
+    for group in reasons::Group::ALL {
+        of_reasons += &format!("### {}\n\n", group.title());
+        if let Some(note) = group.note() {
+            of_reasons += &format!("{note}\n\n");
+        }
+        of_reasons += &(row(&["Reason", "Meaning", "What to do"]) + "|---|---|---|\n");
+        for reason in reasons::ALL.iter().filter(|reason| reason.group == group) {
+            let more = reason.page.map(|page| {
+                let title = page.split(".md").next().unwrap_or_default();
+                format!(" See [{title}]({page}).")
+            });
+            let remedy = format!("{}{}", reason.remedy, more.unwrap_or_default());
+            of_reasons += &row(&[&in_code(reason.name), reason.meaning, &remedy]);
+        }
+        of_reasons += "\n";
+    }
+    let mut of_events = row(&["Event", "Meaning"]) + "|---|---|\n";
+    for event in events::ALL {
+        of_events += &row(&[&in_code(event.name), event.meaning]);
+    }
+    let of_reasons = of_reasons.trim_end().to_owned() + "\n";
+    [("types", all), ("reasons", of_reasons), ("events", of_events)]
+}
+
+fn in_code(name: &str) -> String {
+    format!("`{name}`")
 }
 
 #[test]
-fn conditions_md_lists_exactly_the_reasons_of_condition_rs() {
-    assert_lists_exactly(
-        &first_column("docs/conditions.md", "Reasons"),
-        &constants("reasons"),
+fn the_tables_of_conditions_md_are_made_of_the_code() {
+    let document = "docs/conditions.md";
+    let before = read(document);
+    let mut after = before.clone();
+    for (name, table) in tables() {
+        let start = format!(
+            "<!-- {name}: made of src/api/condition/{name}.rs by UPDATE_DOCS=1 cargo test --test docs -->\n"
+        );
+        let end = format!("<!-- end of {name} -->");
+        let whole = after
+            .split_once(&start)
+            .and_then(|(head, rest)| rest.split_once(&end).map(|(_, tail)| (head, tail)))
+            .map(|(head, tail)| format!("{head}{start}\n{table}\n{end}{tail}"));
+        after = whole.unwrap_or_else(|| panic!("{document} has no {start} before an {end}"));
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(document), after).unwrap();
+        return;
+    }
+    assert!(
+        before == after,
+        "{document} is not up to date; run UPDATE_DOCS=1 cargo test --test docs"
     );
 }
 
-/// Reasons of Events that are literals where the Event is made, not constants of condition.rs.
+/// Else it would be in no table.
 #[test]
-fn conditions_md_lists_exactly_the_events_that_have_reasons_of_their_own() {
-    let mut own = BTreeSet::new();
+fn no_event_has_a_reason_that_is_written_where_the_event_is_made() {
     for directory in ["src/plan", "src/controller"] {
         for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "rs") {
                 let source = fs::read_to_string(&path).unwrap();
-                let literals = source.split(" reason: \"").skip(1);
-                own.extend(
-                    literals
-                        .filter_map(|rest| rest.split('"').next())
-                        .map(str::to_owned),
-                );
+                assert!(!source.contains(" reason: \""), "{}", path.display());
             }
         }
     }
-    assert_lists_exactly(&first_column("docs/conditions.md", "Events of their own"), &own);
 }
 
 #[test]
 fn the_readme_names_only_reasons_that_exist() {
-    let reasons = constants("reasons");
     let named = first_column("README.md", "When something is wrong");
     assert!(!named.is_empty());
     for reason in named {
-        assert!(reasons.contains(&reason), "{reason} isn't in condition.rs");
+        assert!(reasons::find(&reason).is_some(), "{reason} is no reason");
     }
 }
 
@@ -136,59 +154,6 @@ fn the_readme_lists_exactly_the_flags_and_variables_of_run() {
             "README.md lacks {variable}"
         );
     }
-}
-
-#[test]
-fn every_relative_link_leads_to_a_file_and_a_heading() {
-    for document in [
-        "README.md",
-        "CHANGELOG.md",
-        "docs/availability.md",
-        "docs/classes.md",
-        "docs/concepts.md",
-        "docs/conditions.md",
-        "docs/contributing.md",
-        "docs/lifecycle.md",
-        "docs/metrics.md",
-        "docs/operator-permissions.md",
-        "docs/plan.md",
-        "docs/security.md",
-        "docs/sweep.md",
-        "docs/tracing.md",
-        "docs/troubleshooting.md",
-    ] {
-        let directory = Path::new(document).parent().unwrap();
-        for target in read(document)
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-        {
-            if target.starts_with("https://") {
-                continue;
-            }
-            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
-            let text = read(directory.join(file).to_str().unwrap());
-            assert!(
-                anchor.is_empty() || text.lines().any(|line| anchor_of(line) == anchor),
-                "{document} links to {target}, which has no such heading"
-            );
-        }
-    }
-}
-
-/// The anchor that GitHub gives a heading, for headings of words and punctuation.
-fn anchor_of(line: &str) -> String {
-    line.strip_prefix('#')
-        .map(|heading| heading.trim_start_matches('#').trim())
-        .unwrap_or_default()
-        .to_lowercase()
-        .chars()
-        .filter_map(|c| match c {
-            ' ' => Some('-'),
-            c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
-            _ => None,
-        })
-        .collect()
 }
 
 /// The rows of the tables of lifecycle.md, without the heads: each a list of its cells.
@@ -271,9 +236,9 @@ fn every_situation_of_lifecycle_md_names_a_test_that_exists() {
 
 #[test]
 fn every_situation_of_lifecycle_md_says_what_people_see() {
-    let mut words = constants("types");
-    words.extend(constants("reasons"));
-    words.extend(first_column("docs/conditions.md", "Events of their own"));
+    let mut words = BTreeSet::from(REASONS);
+    words.extend(types::ALL.iter().map(|one| one.name));
+    words.extend(events::ALL.iter().map(|event| event.name));
     for row in situations() {
         assert!(
             in_backticks(&row[2]).next().is_some() || row[2].starts_with("none: "),
@@ -284,6 +249,28 @@ fn every_situation_of_lifecycle_md_says_what_people_see() {
                 words.contains(word),
                 "{word} is no condition, reason or Event: {row:?}"
             );
+        }
+    }
+}
+
+/// The rows under "Threats" in security.md: threat, what stops it, tests, what remains.
+#[test]
+fn every_threat_of_security_md_that_something_stops_names_a_test_that_exists() {
+    let (text, files) = (read("docs/security.md"), test_files());
+    let threats = text.split("\n## Threats\n").nth(1).unwrap();
+    let threats = threats.split("\n## ").next().unwrap();
+    let is_threat = |line: &&str| line.starts_with("| ") && !line.starts_with("| Threat |");
+    let rows: Vec<&str> = threats.lines().filter(is_threat).collect();
+    assert!(rows.len() > 20);
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        assert_eq!(cells.len(), 4, "{row}");
+        assert!(
+            cells[2] != "none" || cells[1].starts_with("not the operator") && !cells[3].is_empty(),
+            "neither a test nor what is left to others: {row}"
+        );
+        for test in in_backticks(cells[2]) {
+            assert!(is_test(test, &files), "there is no test {test}: {row}");
         }
     }
 }

@@ -11,7 +11,9 @@ use std::time::Duration;
 use mlservicerole_operator::aws::IamApi;
 use mlservicerole_operator::controller::execute::{Hands, Run, run};
 use mlservicerole_operator::controller::record::Record;
+use mlservicerole_operator::iam::arn::PolicyArn;
 use mlservicerole_operator::iam::name::RoleName;
+use mlservicerole_operator::iam::role::NewRole;
 use mlservicerole_operator::plan::{Plan, RoleState, Step};
 use serde_json::json;
 use support::fake_cluster::FakeCluster;
@@ -44,6 +46,10 @@ impl Remembered {
     async fn denied(&mut self, step: Step, operation: &'static str) -> Run {
         self.iam
             .fail_always(operation, iam_error(operation, "AccessDenied", "not authorized"));
+        self.carried_out(step).await
+    }
+
+    async fn carried_out(&mut self, step: Step) -> Run {
         let object = json!({
             "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRole",
             "metadata": {"name": "trainer", "namespace": "team-a"}, "spec": {},
@@ -71,6 +77,48 @@ impl Remembered {
 
 fn attach() -> Step {
     Step::Attach(KNOWN_POLICIES[0].parse().unwrap())
+}
+
+fn create(permissions_boundary: Option<PolicyArn>) -> Step {
+    Step::CreateRole(Box::new(NewRole {
+        arn: "arn:aws:iam::111122223333:role/ml/trainer".parse().unwrap(),
+        trust: r#"{"Version":"2012-10-17","Statement":[]}"#.to_owned(),
+        description: String::new(),
+        max_session_duration_seconds: 3600,
+        permissions_boundary,
+        tags: Default::default(),
+    }))
+}
+
+/// Only an admin can mend it, so that nobody is told to change the object.
+#[tokio::test]
+async fn a_boundary_that_does_not_exist_is_told_as_such_and_a_missing_policy_is_not() {
+    let boundary: PolicyArn = "arn:aws:iam::111122223333:policy/no-such".parse().unwrap();
+    for (gone, step) in [
+        (true, create(Some(boundary.clone()))),
+        (false, Step::SetBoundary(boundary.clone())),
+    ] {
+        let refusal = remembered(gone)
+            .await
+            .carried_out(step)
+            .await
+            .failure
+            .unwrap()
+            .refusal;
+        assert_eq!(refusal.reason, "BoundaryMissing", "{}", refusal.message);
+        assert!(
+            refusal.final_ && refusal.message.contains("policy/no-such"),
+            "{}",
+            refusal.message
+        );
+        assert!(
+            !refusal.message.contains("change this object"),
+            "{}",
+            refusal.message
+        );
+    }
+    let run = remembered(false).await.carried_out(Step::Attach(boundary)).await;
+    assert_eq!(run.failure.unwrap().refusal.reason, "RefusedByAws");
 }
 
 #[tokio::test]
@@ -105,15 +153,7 @@ async fn a_denial_is_told_of_the_write_where_the_read_is_denied_too() {
 #[tokio::test]
 async fn a_denied_creation_asks_for_no_role() {
     let mut role = remembered(true).await;
-    let new = mlservicerole_operator::iam::role::NewRole {
-        arn: "arn:aws:iam::111122223333:role/ml/trainer".parse().unwrap(),
-        trust: String::new(),
-        description: String::new(),
-        max_session_duration_seconds: 3600,
-        permissions_boundary: None,
-        tags: Default::default(),
-    };
-    let run = role.denied(Step::CreateRole(Box::new(new)), "CreateRole").await;
+    let run = role.denied(create(None), "CreateRole").await;
     assert_eq!(run.failure.unwrap().refusal.reason, "AccessDenied");
     assert_eq!(role.iam.operations(), ["CreateRole"]);
 }

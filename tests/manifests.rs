@@ -195,7 +195,7 @@ fn the_operator_may_create_and_read_config_maps_of_its_own_namespace_and_no_othe
         }
     }
     let place = ("Role".into(), "mlservicerole-system".into());
-    assert_eq!(granted, [(place, serde_json::json!(["create", "get"]))]);
+    assert_eq!(granted, [(place, serde_json::json!(["create", "get", "list"]))]);
 }
 
 /// Who holds the Lease works: the operator may write this one Lease and no other, and make it.

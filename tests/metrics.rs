@@ -45,6 +45,7 @@ impl Source for Busy {
                 methods: [("AccountLists", true), ("EachRole", false)],
                 orphans: 0,
             }],
+            accounts: BTreeMap::from([("111122223333".to_owned(), SystemTime::now())]),
         }
     }
 }

@@ -146,6 +146,46 @@ fn check_values<'a>(
     Ok(given)
 }
 
+/// Why no request can ever have this value for the parameter, in whichever version of the preset; `None` if one can, and
+/// where no version has such a parameter. What is said is of the newest version that has it.
+pub fn never_a_value(preset: &Preset, parameter: &str, value: &str) -> Option<AccessError> {
+    let mut why = None;
+    let versions = preset.versions.iter();
+    let parameters = versions.flat_map(|version| &version.parameters);
+    for parameter in parameters.filter(|own| own.name == parameter) {
+        let problem = match problem_of(parameter, value) {
+            Some(problem) => Some(refused(preset, parameter, value, problem)),
+            None if parameter.passes_role => passed_role(preset, parameter, value).err(),
+            None => None,
+        };
+        why = Some(problem?);
+    }
+    why
+}
+
+/// Whether a character can stand in a value at all, whatever the parameter. A `*` can where the parameter takes
+/// patterns.
+fn is_of_values(c: char) -> bool {
+    c.is_ascii_graphic() && !matches!(c, '?' | '$' | '{' | '}' | '"' | '\'' | '`' | '\\')
+}
+
+/// The first of these characters that no value of the parameter contains, in whichever version of the preset, and an example
+/// of a value; `None` where all of them can stand in one, and where no version has such a parameter.
+pub fn never_in_a_value<'a>(
+    preset: &'a Preset,
+    parameter: &str,
+    mut characters: impl Iterator<Item = char>,
+) -> Option<(char, &'a str)> {
+    let of_name = |own: &&Parameter| own.name == parameter;
+    let versions = preset.versions.iter();
+    let own: Vec<&Parameter> = versions
+        .flat_map(|version| version.parameters.iter().find(of_name))
+        .collect();
+    let example = own.last()?.example.first().map_or("", String::as_str);
+    let takes = |c| is_of_values(c) && own.iter().any(|parameter| parameter.may_contain(c));
+    characters.find(|c| !takes(*c)).map(|bad| (bad, example))
+}
+
 fn refused(preset: &Preset, parameter: &Parameter, value: &str, problem: String) -> AccessError {
     let examples: Vec<String> = parameter
         .example
@@ -168,11 +208,9 @@ fn problem_of(parameter: &Parameter, value: &str) -> Option<String> {
     if value.len() > MAX_VALUE_LENGTH {
         return Some(format!("it is longer than {MAX_VALUE_LENGTH} characters"));
     }
-    let bad = value.chars().find(|&c| match c {
-        '*' => !parameter.glob,
-        '?' | '$' | '{' | '}' | '"' | '\'' | '`' | '\\' => true,
-        _ => !c.is_ascii_graphic(),
-    });
+    let bad = value
+        .chars()
+        .find(|&c| !is_of_values(c) || (c == '*' && !parameter.glob));
     match bad {
         Some('*' | '?') => Some("a wildcard would name more than one thing".to_owned()),
         Some('$' | '{' | '}') => Some("a policy variable would name more than one thing".to_owned()),

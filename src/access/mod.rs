@@ -22,7 +22,7 @@ mod text;
 mod tests;
 
 pub use catalogue::{catalogue, find, preset};
-pub use check::{Checked, MAX_VALUE_LENGTH, OWN_ROLE, Request, check};
+pub use check::{Checked, MAX_VALUE_LENGTH, OWN_ROLE, Request, check, never_a_value, never_in_a_value};
 pub use error::AccessError;
 pub use expand::{MAX_EXPANSION, POLICY_NAME, Place, expand};
 pub use preset::{Parameter, Preset, PresetVersion, StatementTemplate};

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use regex::Regex;
+use regex_syntax::hir::{Class, Hir, HirKind};
 use serde::{Deserialize, Serialize};
 
 use super::error::AccessError;
@@ -58,11 +59,19 @@ pub struct Parameter {
     pub example: Vec<String>,
     #[serde(skip)]
     matcher: Regex,
+    /// The ASCII characters that the pattern can match anywhere in a value.
+    #[serde(skip)]
+    characters: u128,
 }
 
 impl Parameter {
     pub(super) fn matches(&self, value: &str) -> bool {
         self.matcher.is_match(value)
+    }
+
+    /// Whether a value can contain a character, wherever it stands.
+    pub(super) fn may_contain(&self, c: char) -> bool {
+        self.characters & bit(c) != 0
     }
 }
 
@@ -231,6 +240,7 @@ impl VersionFile {
 impl ParameterFile {
     fn read(self) -> Result<Parameter, String> {
         let matcher = Regex::new(&format!("^(?:{})$", self.pattern)).map_err(|error| error.to_string())?;
+        let pattern = regex_syntax::parse(&self.pattern).map_err(|error| error.to_string())?;
         Ok(Parameter {
             name: self.name,
             description: self.description,
@@ -242,7 +252,38 @@ impl ParameterFile {
             max_values: self.max_values,
             example: self.example,
             matcher,
+            characters: characters(&pattern),
         })
+    }
+}
+
+/// The bit of an ASCII character; none of any other.
+fn bit(c: char) -> u128 {
+    if c.is_ascii() { 1 << u32::from(c) } else { 0 }
+}
+
+/// The ASCII characters that stand in some text that a regular expression matches.
+fn characters(pattern: &Hir) -> u128 {
+    let all = |parts: &[Hir]| parts.iter().fold(0, |seen, part| seen | characters(part));
+    let within = |start: u32, end: u32| {
+        let range = (start..=end.min(0x7f)).filter_map(char::from_u32);
+        range.fold(0, |seen, c| seen | bit(c))
+    };
+    match pattern.kind() {
+        HirKind::Empty | HirKind::Look(_) => 0,
+        HirKind::Literal(literal) => literal
+            .0
+            .iter()
+            .fold(0, |seen, byte| seen | bit(char::from(*byte))),
+        HirKind::Class(Class::Unicode(class)) => class.iter().fold(0, |seen, range| {
+            seen | within(range.start().into(), range.end().into())
+        }),
+        HirKind::Class(Class::Bytes(class)) => class.iter().fold(0, |seen, range| {
+            seen | within(range.start().into(), range.end().into())
+        }),
+        HirKind::Repetition(repetition) => characters(&repetition.sub),
+        HirKind::Capture(capture) => characters(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => all(parts),
     }
 }
 

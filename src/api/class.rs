@@ -318,7 +318,9 @@ pub struct AllowedAdoption {
     pub namespaces: Vec<String>,
 }
 
-/// What becomes of live roles that a class no longer allows.
+/// What becomes of live roles that this class no longer allows. `Keep`: they keep what they have. `Revoke`: what they
+/// have and the class doesn't allow is taken from them, whatever else is wrong with their objects; those of objects
+/// that observe keep it. When absent: `Keep`.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub enum OnViolation {
     /// They keep what they have.
@@ -336,7 +338,8 @@ pub struct MlServiceRoleClassStatus {
     /// The `metadata.generation` that this status speaks of; -1 until the operator has seen the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Accepted` (the class is valid) and `Ready` (its account, issuers and boundary are as it says).
+    /// `Accepted` (the class is valid), `Ready` (its account, issuers and boundary are as it says), and `Stalled` while it is
+    /// true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::api::crd::conditions")]
     pub conditions: Vec<Condition>,

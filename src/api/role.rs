@@ -46,7 +46,7 @@ use serde_json::Value;
     printcolumn(
         name = "ServiceAccounts",
         type_ = "string",
-        json_path = ".status.serviceAccounts[*].name",
+        json_path = ".status.serviceAccountsBound",
         priority = 1
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
@@ -108,8 +108,8 @@ pub struct MlServiceRoleSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<RoleProperties>,
 
-    /// What becomes of the AWS role when this object is deleted. When absent: `Delete` for a role that the
-    /// operator created, `Retain` for an adopted one. `Retain` needs the class's consent.
+    /// What becomes of the AWS role when this object is deleted. When absent: a role that the operator created is
+    /// deleted, an adopted one is given back as it was. `Retain` needs the class's consent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 
@@ -141,7 +141,8 @@ pub struct ServiceAccountReference {
     pub conflict_policy: Option<ConflictPolicy>,
 }
 
-/// Whether a missing ServiceAccount is created.
+/// What is done about a ServiceAccount that doesn't exist. `IfMissing`: the operator creates it, with the annotation
+/// from its first moment on. `Never`: it waits until somebody else does. When absent: `IfMissing`.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub enum CreationPolicy {
     /// Create it, with the annotation from its first moment on.
@@ -151,7 +152,9 @@ pub enum CreationPolicy {
     Never,
 }
 
-/// What happens to a ServiceAccount that carries another role's ARN.
+/// What is done about a ServiceAccount that already carries another role's ARN. `Refuse`: it is left alone, and the
+/// object says so. `Replace`: the ARN is replaced once the new role is in sync, and put back on delete. When
+/// absent: `Refuse`.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub enum ConflictPolicy {
     /// Leave it alone and say so.
@@ -171,11 +174,11 @@ pub struct AccessPreset {
         regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
     )]
     pub preset: String,
-    /// Version of the preset; it changes only when this field does.
+    /// Version of the preset; it changes only when this field does. When absent: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub version: Option<i32>,
-    /// Values of the preset's parameters.
+    /// Values of the preset's parameters, by parameter.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16), schema_with = "crate::api::crd::string_lists")]
     pub with: BTreeMap<String, Vec<String>>,
@@ -203,7 +206,7 @@ pub struct RoleProperties {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9_+=,.@-]+$"))]
     pub name: Option<String>,
-    /// Description of the role in IAM.
+    /// Description of the role in IAM. When absent: empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000), regex(pattern = r"^[\x09\x0A\x0D\x20-\x7E\xA1-\xFF]*$"))]
     pub description: Option<String>,
@@ -233,7 +236,9 @@ pub struct RoleProperties {
     pub trusted_services: Vec<String>,
 }
 
-/// What becomes of the AWS role on delete.
+/// What becomes of the AWS role when this object is deleted. `Delete`: it goes with the object. `Retain`: the role and
+/// the ServiceAccounts' annotations stay as they are and are nobody's from then on; the class must allow it. When
+/// absent: `Delete` for a role that the operator created; one that it took over is given back as it was.
 #[derive(JsonSchema, Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum DeletionPolicy {
     /// The role goes with the object.
@@ -242,7 +247,10 @@ pub enum DeletionPolicy {
     Retain,
 }
 
-/// Whether an existing role may be taken over.
+/// Whether an existing role of exactly `role.name` may be taken over; the class must allow it too. `Never`: a role that
+/// isn't this object's is a conflict. `Adopt`: it is taken over, unless its trust policy names principals that this
+/// object can't express. `AdoptAndReplaceTrust`: it is taken over, and its trust policy is replaced. When absent:
+/// `Never`.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub enum AdoptionPolicy {
     /// An existing role that isn't this object's is a conflict.
@@ -254,7 +262,8 @@ pub enum AdoptionPolicy {
     AdoptAndReplaceTrust,
 }
 
-/// Whether the operator acts or only says what it would do.
+/// Whether the operator acts. `Manage`: it keeps AWS and the ServiceAccounts as this object says. `Observe`: it changes
+/// nothing and writes to `status.plan` what `Manage` would do. When absent: `Manage`.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Mode {
     /// Keep AWS and the ServiceAccounts as the object says.
@@ -291,6 +300,10 @@ pub struct MlServiceRoleStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub service_accounts: Vec<ServiceAccountStatus>,
+    /// How many of them are bound, for people: `1/2` is one of two.
+    // A column of kubectl shows the first match of a path only, so it can't list their names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_accounts_bound: Option<String>,
     /// How much of IAM's quotas the role uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
@@ -308,6 +321,14 @@ pub struct ServiceAccountStatus {
     pub name: String,
     /// Whether it carries this role's ARN, written by this object.
     pub bound: bool,
+}
+
+impl ServiceAccountStatus {
+    /// How many of `all` are bound, as `1/2`; none where there are none to bind.
+    pub fn count(all: &[Self]) -> Option<String> {
+        let bound = all.iter().filter(|one| one.bound).count();
+        (!all.is_empty()).then(|| format!("{bound}/{}", all.len()))
+    }
 }
 
 /// What of IAM's quotas a role uses.
@@ -355,5 +376,25 @@ impl MlServiceRoleSpec {
                 ..Default::default()
             }],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_of_service_accounts_says_how_many_are_bound() {
+        let account = |bound| ServiceAccountStatus {
+            name: "trainer".to_owned(),
+            bound,
+        };
+        let count = |bound: &[bool]| {
+            let all: Vec<_> = bound.iter().copied().map(account).collect();
+            ServiceAccountStatus::count(&all)
+        };
+        assert_eq!(count(&[true, false]).as_deref(), Some("1/2"));
+        assert_eq!(count(&[true]).as_deref(), Some("1/1"));
+        assert_eq!(count(&[]), None);
     }
 }

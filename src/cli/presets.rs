@@ -1,8 +1,6 @@
 //! `presets`: the presets that this version of the operator knows, for people and for programs. Reads nothing from a
 //! cluster or from AWS.
 
-use std::io::Write as _;
-
 use clap::{Args, Subcommand};
 
 use super::plan::Format;
@@ -46,14 +44,7 @@ pub fn run(args: &PresetsArgs) -> Result<(), String> {
             output,
         } => show(name, *version, *output),
     }?;
-    let mut out = std::io::stdout().lock();
-    // Whoever reads may have enough before the end, as `head` has.
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(format!("failed to print the presets: {error}"))
-        }
-        _ => Ok(()),
-    }
+    super::print(&text)
 }
 
 fn list(output: Format) -> Result<String, String> {

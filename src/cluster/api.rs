@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::ClusterError;
 use crate::api::MlServiceRole;
-use crate::plan::{FormerState, Placement, ServiceAccountBinding, ServiceAccountState};
+use crate::plan::{FormerState, Placement, ServiceAccountBinding, ServiceAccountState, Sought};
 
 /// What became of a ServiceAccount that was to be deleted.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,8 +49,9 @@ pub trait ClusterApi: Send + Sync {
     /// no error.
     async fn keep_former_state(&self, state: &FormerState) -> Result<Kept, ClusterError>;
 
-    /// What a role was, by the name of its record; `None` where there is none, or none that can be believed.
-    async fn former_state(&self, name: &str) -> Result<Option<FormerState>, ClusterError>;
+    /// What a role was, by the name of its record, else by the role itself; `None` where there is none, or none that can be
+    /// believed.
+    async fn former_state(&self, sought: &Sought) -> Result<Option<FormerState>, ClusterError>;
 
     /// Creates a ServiceAccount with all its annotations. One that exists is a conflict.
     async fn create_service_account(

@@ -4,16 +4,18 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::PostParams;
+use kube::api::{ListParams, PostParams};
 use kube::core::ObjectMeta;
 use kube::{Api, Client};
 
 use super::{ClusterError, ClusterErrorClass, Kept};
 use crate::api::{FIELD_MANAGER, GROUP};
-use crate::plan::FormerState;
+use crate::plan::{FormerState, Sought};
 
 /// The key of the record in its ConfigMap.
 const KEY: &str = "role.json";
+/// The label by which they are listed, behind the operator's own prefix.
+const LABEL: &str = "former-state";
 
 /// The ConfigMaps.
 #[derive(Clone)]
@@ -59,14 +61,36 @@ impl FormerStates {
         }
     }
 
-    /// Reads the record of this name. Whether it is the one that was written under it is checked by its content.
-    pub async fn read(&self, name: &str) -> Result<Option<FormerState>, ClusterError> {
-        let found = self.api.get_opt(name).await?;
-        let text = found
-            .and_then(|map| map.data)
-            .and_then(|mut data| data.remove(KEY));
-        Ok(text.and_then(|text| FormerState::read(name, &text)))
+    /// Finds a role's record: by its name, else by the role, of which the latest counts, since a role may have been given
+    /// back and taken over again.
+    pub async fn find(&self, sought: &Sought) -> Result<Option<FormerState>, ClusterError> {
+        if let Some(name) = &sought.name
+            && let Some(found) = self.read(name).await?
+            && sought.is_told_by(&found)
+        {
+            return Ok(Some(found));
+        }
+        let selector = ListParams::default().labels(&format!("{GROUP}/{LABEL}=true"));
+        let mut maps = self.api.list(&selector).await?.items;
+        maps.sort_by_key(|map| map.metadata.creation_timestamp.clone());
+        let records = maps.into_iter().rev().filter_map(|map| {
+            let name = map.metadata.name.clone()?;
+            record(&name, map)
+        });
+        Ok(records.into_iter().find(|record| sought.is_told_by(record)))
     }
+
+    /// Reads the record of this name.
+    async fn read(&self, name: &str) -> Result<Option<FormerState>, ClusterError> {
+        let found = self.api.get_opt(name).await?;
+        Ok(found.and_then(|map| record(name, map)))
+    }
+}
+
+/// The record in a ConfigMap. Whether it is the one that was written under its name is checked by its content.
+fn record(name: &str, map: ConfigMap) -> Option<FormerState> {
+    let text = map.data?.remove(KEY)?;
+    FormerState::read(name, &text)
 }
 
 fn config_map(state: &FormerState) -> ConfigMap {
@@ -78,7 +102,7 @@ fn config_map(state: &FormerState) -> ConfigMap {
             "app.kubernetes.io/managed-by".to_owned(),
             FIELD_MANAGER.to_owned(),
         ),
-        label("former-state", "true"),
+        label(LABEL, "true"),
         label("namespace", &by.namespace),
         label("uid", &by.uid),
     ]);

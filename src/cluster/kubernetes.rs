@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{ClusterApi, ClusterError, ClusterErrorClass, FormerStates, Kept, Removal};
 use crate::api::{CREATED_BY_ANNOTATION, FIELD_MANAGER, MlServiceRole, PLACEMENT_ANNOTATION, ROLE_FINALIZER};
-use crate::plan::{FormerState, Placement, ServiceAccountBinding, ServiceAccountState, may_delete};
+use crate::plan::{FormerState, Placement, ServiceAccountBinding, ServiceAccountState, Sought, may_delete};
 
 /// The cluster behind a client.
 #[derive(Clone)]
@@ -98,8 +98,8 @@ impl ClusterApi for Kubernetes {
         self.former_states.keep(state).await
     }
 
-    async fn former_state(&self, name: &str) -> Result<Option<FormerState>, ClusterError> {
-        self.former_states.read(name).await
+    async fn former_state(&self, sought: &Sought) -> Result<Option<FormerState>, ClusterError> {
+        self.former_states.find(sought).await
     }
 
     async fn create_service_account(

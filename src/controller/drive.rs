@@ -127,10 +127,10 @@ pub async fn drive(
                     return drive;
                 }
             }
-            Next::Recall(name) => match context.kubernetes.former_state(&name).await {
+            Next::Recall(sought) => match context.kubernetes.former_state(&sought).await {
                 Ok(state) => {
                     knowledge.recalled = Some(Recalled {
-                        name,
+                        sought,
                         state: state.map(Box::new),
                         as_of: now(),
                     });

@@ -8,8 +8,10 @@ use tracing::{Instrument, Level, debug_span, info, warn};
 use super::failure;
 use super::record::Record;
 use crate::api::MlServiceRole;
+use crate::api::condition::events;
 use crate::aws::{AwsError, IamApi};
 use crate::cluster::{ClusterApi, ClusterError, Removal};
+use crate::iam::arn::PolicyArn;
 use crate::iam::name::RoleName;
 use crate::iam::role::RoleHeader;
 use crate::plan::{Failure, Notice, Plan, RoleKnowledge, Step};
@@ -153,7 +155,7 @@ async fn on_cluster(
             info!(namespace, role = %role, record = %place, state = state.to_json(), "kept what the role was");
             if kept.is_new {
                 notices.push(Notice {
-                    reason: "RoleAdopted",
+                    reason: events::ROLE_ADOPTED,
                     message: format!(
                         "role {role} is being taken over; what it was before is kept in {place}, and it will be so again \
                          when this object is deleted without a deletionPolicy"
@@ -207,7 +209,7 @@ async fn on_cluster(
                 Ok(Removal::Kept { state, why }) => {
                     record.service_account_written(name, Some(state), (hands.now)());
                     notices.push(Notice {
-                        reason: "ServiceAccountKept",
+                        reason: events::SERVICE_ACCOUNT_KEPT,
                         message: format!(
                             "ServiceAccount {name:?} was created by the operator but stays without its annotations: {why}"
                         ),
@@ -342,7 +344,19 @@ fn failed(error: &AwsError, step: &Step, hands: &Hands<'_>, knowledge: &mut Role
     if error.ambiguous {
         knowledge.note_doubt((hands.now)());
     }
-    StepResult::Failed(failure::of_aws(error, hands.role, &failing_target(step)))
+    StepResult::Failed(match boundary(step) {
+        Some(boundary) if error.is_no_such_entity() => failure::of_boundary(error, hands.role, boundary),
+        _ => failure::of_aws(error, hands.role, &failing_target(step)),
+    })
+}
+
+/// The boundary that a step sets: what else it needs is there by then, so that IAM misses nothing else.
+fn boundary(step: &Step) -> Option<&PolicyArn> {
+    match step {
+        Step::CreateRole(role) => role.permissions_boundary.as_ref(),
+        Step::SetBoundary(arn) => Some(arn),
+        _ => None,
+    }
 }
 
 /// The step's target where the message needs it: the role's own ARN says nothing more than its name.

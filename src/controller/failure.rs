@@ -10,9 +10,9 @@ use crate::api::condition::reasons;
 use crate::aws::{AwsError, ErrorClass, SessionError};
 use crate::cluster::{ClusterError, ClusterErrorClass};
 use crate::guard::Refusal;
-use crate::iam::arn::RoleArn;
+use crate::iam::arn::{PolicyArn, RoleArn};
 use crate::iam::name::RoleName;
-use crate::plan::{Failure, Step};
+use crate::plan::{Failure, Outcome, Step};
 
 #[cfg(test)]
 mod tests;
@@ -87,6 +87,31 @@ pub fn of_aws(error: &AwsError, role: &RoleName, target: &str) -> Failure {
     Failure {
         refusal,
         service_account: None,
+    }
+}
+
+/// IAM doesn't know the boundary that a role is to have, which it answers as NoSuchEntity.
+pub fn of_boundary(error: &AwsError, role: &RoleName, boundary: &PolicyArn) -> Failure {
+    Failure {
+        refusal: Refusal::new(
+            reasons::BOUNDARY_MISSING,
+            format!(
+                "the permissions boundary {boundary} that role {role} is to have doesn't exist, or can't be attached ({}: {}); \
+                 ask the platform admin to create this policy",
+                error.operation, error.code
+            ),
+        ),
+        service_account: None,
+    }
+}
+
+/// A boundary that is missing is the class's, unless the role is being given back.
+pub fn lay_to_class(outcome: &mut Outcome, class: &str) {
+    if let Outcome::Failed(failure) = outcome
+        && failure.refusal.reason == reasons::BOUNDARY_MISSING
+    {
+        let words = format!(", or to correct it in class {class:?}; nothing in this object needs changing");
+        failure.refusal.message.push_str(&words);
     }
 }
 
@@ -176,7 +201,7 @@ pub fn of_recall(error: &ClusterError, role: &RoleName) -> Failure {
             reasons::KUBERNETES_API_ERROR,
             format!(
                 "what role {role} was before it was taken over can't be read ({}); it is tried again; if this lasts, ask the \
-                 platform admin to let the operator read ConfigMaps of its own namespace",
+                 platform admin to let the operator get and list ConfigMaps of its own namespace",
                 error.message
             ),
         ),
@@ -218,7 +243,12 @@ pub fn of_session_of_departing(error: &SessionError, class: &str) -> Refusal {
 
 /// Of a role that can't be given back as it was: it can be left as it is.
 pub fn offer_to_retain(failure: &mut Failure) {
-    if [reasons::ACCESS_DENIED, reasons::REFUSED_BY_AWS].contains(&failure.refusal.reason) {
+    let final_ = [
+        reasons::ACCESS_DENIED,
+        reasons::REFUSED_BY_AWS,
+        reasons::BOUNDARY_MISSING,
+    ];
+    if final_.contains(&failure.refusal.reason) {
         failure.refusal.message.push_str(
             "; the role is being given back as it was before it was taken over: write deletionPolicy: Retain to leave it \
              as it is",

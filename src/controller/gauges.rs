@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::context::{Context, GuardedClass, GuardedRole};
 use super::sweep::Report;
-use crate::api::condition::types;
+use crate::api::condition::{reasons, types};
 use crate::fair_queue::Urgency;
 use crate::iam::arn::AccountId;
 use crate::metrics::{AccountPace, Snapshot, Source, Sweep, Waiting};
@@ -16,7 +16,14 @@ use crate::plan::DRIFT_KINDS;
 use crate::plan::sweep::{Method, Why};
 
 /// What an object can be in.
-const STATES: [&str; 5] = ["ready", "progressing", "failed", "stalled", "deleting"];
+const STATES: [&str; 6] = [
+    "ready",
+    "progressing",
+    "observing",
+    "failed",
+    "stalled",
+    "deleting",
+];
 
 /// Lets the metrics ask this context from now on.
 pub fn show(context: &Arc<Context>) {
@@ -51,6 +58,8 @@ impl Source for Context {
         let sweeps = sweeps
             .iter()
             .map(|(account, report)| sweep(self, account, report));
+        let accounts = self.sweeps.known_since().into_iter();
+        let accounts = accounts.map(|(account, since)| (account.to_string(), since));
         let classes = self.caches.classes.state();
         let classes: BTreeMap<_, _> = classes
             .iter()
@@ -62,6 +71,7 @@ impl Source for Context {
             classes,
             paces: paces.collect(),
             sweeps: sweeps.collect(),
+            accounts: accounts.collect(),
         }
     }
 }
@@ -108,12 +118,20 @@ struct Flag {
     #[serde(rename = "type")]
     kind: String,
     status: String,
+    #[serde(default)]
+    reason: String,
 }
 
 impl Told {
     fn is(&self, wanted: &str, status: &str) -> bool {
         let mut of_type = self.conditions.iter().filter(|flag| flag.kind == wanted);
         of_type.any(|flag| flag.status == status)
+    }
+
+    /// Whether it is kept from being ready by nothing but its `mode`.
+    fn observes(&self) -> bool {
+        let mut ready = self.conditions.iter().filter(|flag| flag.kind == types::READY);
+        ready.any(|flag| flag.reason == reasons::OBSERVING)
     }
 }
 
@@ -170,6 +188,8 @@ fn state(object: &GuardedRole, standing: Option<&Standing>) -> &'static str {
         "stalled"
     } else if status.is(types::READY, "True") {
         "ready"
+    } else if status.observes() {
+        "observing"
     } else if status.is(types::READY, "False") {
         "failed"
     } else {
@@ -227,6 +247,21 @@ mod tests {
         ] {
             assert_eq!(state(&object, object.read_part().as_ref()), expected);
         }
+    }
+
+    /// It does what was asked of it, so that nobody is to be called for it.
+    #[test]
+    fn an_object_that_observes_and_would_do_something_has_not_failed() {
+        let mut observing = status(2, &[("RoleSynced", "False"), ("Ready", "False")]);
+        observing["conditions"][1]["reason"] = json!("Observing");
+        let state = |status| {
+            let object = object("a", false, status);
+            super::state(&object, object.read_part().as_ref())
+        };
+        assert_eq!(state(observing.clone()), "observing");
+        observing["conditions"][1]["reason"] = json!("Throttled");
+        observing["conditions"][0]["reason"] = json!("Observing");
+        assert_eq!(state(observing), "failed");
     }
 
     #[test]

@@ -79,6 +79,7 @@ pub async fn maintain(
         |object, known, around, clock| work.plan(object, known, around, clock),
     )
     .await;
+    failure::lay_to_class(&mut driven.outcome, &placement.class);
     if has_finalizer(&object) {
         record.placed = Some(placement.clone());
     }

@@ -114,8 +114,8 @@ pub async fn neighbourhood(
     }
 }
 
-/// The other MlServiceRoles that ask for the same ServiceAccounts, or by whom one of these says it is bound. The others of
-/// the namespace have nothing to do with the object.
+/// The other MlServiceRoles that ask for the same ServiceAccounts or for one that the object has bound, or by whom one of
+/// these says it is bound. The others of the namespace have nothing to do with the object.
 fn rivals(
     context: &Context,
     object: &MlServiceRole,
@@ -124,16 +124,25 @@ fn rivals(
     service_accounts: &[ServiceAccountState],
 ) -> Vec<Rival> {
     let roles = &context.caches.roles;
+    let own_name = object.name_any();
+    let marks = || {
+        service_accounts.iter().filter_map(|account| {
+            let mark = account.annotations.get(BOUND_BY_ANNOTATION)?;
+            Some((&account.name, BoundBy::parse(mark)?))
+        })
+    };
+    let bound = marks()
+        .filter(|(_, by)| by.name == own_name)
+        .map(|(name, _)| name);
     let asking = wanted
         .iter()
+        .chain(bound)
         .flat_map(|name| context.index.asking_for(namespace, name));
     let mut names: BTreeSet<String> = asking.collect();
-    let marks = service_accounts
-        .iter()
-        .filter_map(|account| account.annotations.get(BOUND_BY_ANNOTATION))
-        .filter_map(|mark| BoundBy::parse(mark))
+    let others = marks()
+        .map(|(_, by)| by)
         .filter(|by| Some(&by.uid) != object.metadata.uid.as_ref());
-    for by in marks {
+    for by in others {
         let named = roles.get(&ObjectRef::new(&by.name).within(namespace));
         let is_of_that_uid = |role: &GuardedRole| {
             role.meta().uid.as_ref() == Some(&by.uid) && role.meta().namespace.as_deref() == Some(namespace)
@@ -159,11 +168,8 @@ fn rival(role: &MlServiceRole) -> Rival {
         uid: role.uid().unwrap_or_default(),
         created: created(role),
         deleting: role.metadata.deletion_timestamp.is_some(),
-        // One that observes binds nothing, and must not keep another from it; what it has bound it keeps.
-        service_accounts: match role.spec.mode {
-            Some(Mode::Observe) => vec![],
-            Some(Mode::Manage) | None => service_account_names(role),
-        },
+        observes: role.spec.mode == Some(Mode::Observe),
+        service_accounts: service_account_names(role),
     }
 }
 

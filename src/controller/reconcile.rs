@@ -100,6 +100,7 @@ async fn with(
             return Some(pause.until - started);
         }
     }
+    record.begin(&key, started);
     let conclusion = if deleting {
         depart::depart(context, record, object, started).await
     } else {
@@ -152,6 +153,7 @@ async fn conclude(
         facts,
     } = conclusion;
     let now = context.now();
+    record.end(&key, drive.outcome.is_blocked());
     if let (Some(uid), Some(placement)) = (object.uid(), &facts.placement) {
         context.note_boundary(&uid, record.boundary(placement.role_arn.name()));
     }

@@ -40,6 +40,8 @@ pub struct Record {
     backoff: Option<Box<ExponentialBackoff>>,
     /// After a failure: what it was about, and until when nothing is tried for the same.
     pub pause: Option<Box<Pause>>,
+    /// The attempt after which nothing could be done until somebody changes something.
+    blocked: Option<Box<str>>,
     /// Writes in a row that came too late for what they were planned on.
     pub outdated_retries: u32,
     /// Where the role was placed, where spec and class agreed. The annotation can be changed by whoever may write
@@ -177,6 +179,21 @@ impl Record {
         let known = &mut self.roles[place].1;
         known.unpack();
         &mut known.live
+    }
+
+    /// Notes that something is tried. What was found in AWS and kept the object from going on is looked at again where
+    /// spec or class changed since: often that is done once the cause is mended.
+    pub fn begin(&mut self, attempt: &str, now: Duration) {
+        if self.blocked.take_if(|blocked| **blocked != *attempt).is_some() {
+            for (_, known) in &mut self.roles {
+                known.live.look_again = Some(now);
+            }
+        }
+    }
+
+    /// Notes whether the attempt showed that nothing can be done until somebody changes something.
+    pub fn end(&mut self, attempt: &str, blocked: bool) {
+        self.blocked = blocked.then(|| attempt.into());
     }
 
     /// Puts away what is known until it is asked for again, so that it takes less room.

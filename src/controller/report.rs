@@ -89,6 +89,13 @@ fn status(object: &MlServiceRole, old: &MlServiceRoleStatus, facts: &Facts<'_>) 
     let arn = role_id
         .as_ref()
         .and_then(|_| facts.placement.map(|placement| placement.role_arn.clone()));
+    let bindings = facts.report.bindings.iter();
+    let service_accounts: Vec<ServiceAccountStatus> = bindings
+        .map(|binding| ServiceAccountStatus {
+            name: binding.name.clone(),
+            bound: binding.bound,
+        })
+        .collect();
     MlServiceRoleStatus {
         observed_generation: generation,
         conditions: condition::merge(
@@ -104,15 +111,8 @@ fn status(object: &MlServiceRole, old: &MlServiceRoleStatus, facts: &Facts<'_>) 
         role_arn: arn.as_ref().map(ToString::to_string),
         role_name: arn.as_ref().map(|arn| arn.name().to_string()),
         role_id,
-        service_accounts: facts
-            .report
-            .bindings
-            .iter()
-            .map(|binding| ServiceAccountStatus {
-                name: binding.name.clone(),
-                bound: binding.bound,
-            })
-            .collect(),
+        service_accounts_bound: ServiceAccountStatus::count(&service_accounts),
+        service_accounts,
         usage: facts.usage.map(usage).or_else(|| old.usage.clone()),
         plan: facts.planned.clone(),
     }

@@ -26,6 +26,7 @@ use self::pass::Target;
 use super::context::{Context, GuardedClass, GuardedRole};
 use super::marks::{has_finalizer, placement};
 use super::reach::account_ref;
+use crate::api::condition::events;
 use crate::aws::Session;
 use crate::cluster::Event;
 use crate::guard::{self, ClassRules};
@@ -221,7 +222,7 @@ fn jittered(interval: Duration) -> Duration {
 fn orphaned(message: String) -> Event {
     Event {
         warning: true,
-        reason: "OrphanedRoles".to_owned(),
+        reason: events::ORPHANED_ROLES.to_owned(),
         note: message,
         action: "Sweep",
     }

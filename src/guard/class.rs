@@ -6,15 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::core::Selector;
 
 use super::floor::{self, Consents};
+use super::pattern::Token;
 use super::presets::AllowedPresets;
 use super::separation::{self, Wildcards};
-use super::template::TemplateError;
-use super::{ManagedPolicies, Names, Refusal, Rule, Template, adopt, inline, managed, presets, selector};
+use super::template::{Part, TemplateError};
+use super::{
+    ManagedPolicies, Names, Refusal, Rule, Template, adopt, inline, managed, presets, principal_tags,
+    selector,
+};
 use crate::api::class::{MlServiceRoleClassSpec, OnViolation};
 use crate::api::condition::reasons;
 use crate::api::{DEFAULT_AUDIENCE, GROUP};
 use crate::iam::arn::{AccountId, Issuer, PolicyArn, RoleArn};
-use crate::iam::name::{DEFAULT_PATH_TEMPLATE, derive_role_name, expand_path};
+use crate::iam::name::{DEFAULT_PATH_TEMPLATE, derive_role_name, expand_path, is_name_character};
 use crate::iam::tags;
 
 /// IAM's own default for a role's longest session, in seconds, and what a class allows that doesn't say.
@@ -194,8 +198,22 @@ pub fn understand(name: &str, spec: &MlServiceRoleClassSpec) -> Result<ClassRule
     let inline = wrong.inline(spec);
     let names = |text: &str| Template::parse(text).and_then(Template::not_everything);
     let role_names = wrong.templates("allow.roleNames", &spec.allow.role_names, names);
+    wrong.never_a_name("allow.roleNames", &role_names, is_name_character);
     let keys = |text: &str| names(&text.to_lowercase());
     let tag_keys = wrong.templates("allow.tagKeys", &spec.allow.tag_keys, keys);
+    wrong.never_a_name("allow.tagKeys", &tag_keys, tags::is_tag_character);
+    for key in tag_keys.iter().filter(|key| tags::is_reserved(key.as_str())) {
+        wrong.note(
+            "allow.tagKeys",
+            format!(
+                "{:?} is reserved: no object can set keys that begin with aws: or {GROUP}/; remove it",
+                key.as_str()
+            ),
+        );
+    }
+    for what in principal_tags::check(&inline, &tag_keys, &spec.roles.tags) {
+        wrong.note("allow.tagKeys", what);
+    }
     for service in &spec.allow.trusted_services {
         if is_pattern(service) {
             wrong.note(
@@ -304,6 +322,25 @@ impl Mistakes<'_> {
     ) {
         for what in separation::check(list, wildcards) {
             self.note(field, what);
+        }
+    }
+
+    /// Patterns that nothing can match, since names have no such characters.
+    fn never_a_name(&mut self, field: &str, patterns: &[Template], is_of_names: impl Fn(char) -> bool) {
+        for pattern in patterns {
+            let bad = pattern.parts().iter().find_map(|part| match part {
+                Part::Token(Token::Char(c)) if !is_of_names(*c) => Some(*c),
+                _ => None,
+            });
+            if let Some(bad) = bad {
+                let text = pattern.as_str();
+                self.note(
+                    field,
+                    format!(
+                        "{text:?} matches nothing that IAM takes, for its {bad:?}; remove that character"
+                    ),
+                );
+            }
         }
     }
 

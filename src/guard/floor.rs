@@ -71,6 +71,12 @@ pub(super) static FLOOR: LazyLock<Option<Floor>> =
 pub(super) static POLICIES: LazyLock<Option<Policies>> =
     LazyLock::new(|| serde_json::from_str(include_str!("escalating_policies.json")).ok());
 
+/// The floor's actions as AWS writes them, each with its kind: what it does, in a few words.
+pub fn floor_actions() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let actions = FLOOR.iter().flat_map(|floor| &floor.actions);
+    actions.map(|escalating| (escalating.action.as_str(), escalating.kind.as_str()))
+}
+
 /// The floor's actions by service, both in lower case.
 static BY_SERVICE: LazyLock<BTreeMap<String, Vec<(Pattern, &'static Escalating)>>> = LazyLock::new(|| {
     let mut services: BTreeMap<String, Vec<_>> = BTreeMap::new();

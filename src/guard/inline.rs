@@ -4,13 +4,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::Demand;
-use super::pattern::{Pattern, Token};
+use super::pattern::Pattern;
 use super::resource;
 use super::template::{Names, Template};
 use super::violation::{Violation, quoted, some_of};
 use crate::api::class::InlineRule;
 use crate::api::condition::reasons;
+use crate::iam::arn::Partition;
 use crate::iam::document::{Effect, PolicyDocument, Scope, Statement, is_operator};
+
+/// For looking at a resource's form, whatever is filled in.
+const NOWHERE: Names<'_> = Names {
+    cluster: "c",
+    namespace: "n",
+};
 
 /// A rule of `allow.inline`, understood.
 #[derive(Clone, Debug)]
@@ -24,6 +31,11 @@ impl Rule {
     /// Where it allows its actions.
     pub(super) fn resources(&self) -> &[Template] {
         &self.resources
+    }
+
+    /// The keys of its conditions.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.demands.iter().map(|demand| demand.key.as_str())
     }
 
     /// The values of each of its conditions.
@@ -120,17 +132,16 @@ pub(super) fn action(text: &str) -> Option<Pattern> {
 
 fn resource_of_rule(text: &str) -> Result<Template, String> {
     let template = Template::of_policy(text).map_err(|e| format!("resources: {e}"))?;
-    let nowhere = Names {
-        cluster: "c",
-        namespace: "n",
+    // A placeholder in partition or service shows by its braces, which no name holds.
+    let (partition, service) = match text.splitn(4, ':').collect::<Vec<_>>()[..] {
+        [_, partition, service, _] => (partition, service),
+        _ => ("", ""),
     };
-    let parts = resource::parts(&template.fill(nowhere));
-    let in_full = parts.is_some_and(|parts| {
-        parts.iter().skip(1).take(2).all(|part| {
-            let literal = |token: &Token| matches!(token, Token::Char(_));
-            !part.tokens().is_empty() && part.tokens().iter().all(literal)
-        })
-    });
+    let is_service = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let in_full = resource::parts(&template.fill(NOWHERE)).is_some()
+        && partition.parse::<Partition>().is_ok()
+        && !service.is_empty()
+        && service.chars().all(is_service);
     match in_full || text == "*" {
         true => Ok(template),
         false => Err(format!(

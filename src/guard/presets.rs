@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::pattern::Pattern;
+use super::pattern::{Pattern, Token};
 use super::separation::{self, Wildcards};
-use super::template::{Names, Template};
+use super::template::{Names, Part, Template};
 use super::{ClassRules, Refusal};
-use crate::access::{self, AccessError, Checked, OWN_ROLE, Parameter};
+use crate::access::{self, AccessError, Checked, OWN_ROLE, Parameter, Preset};
 use crate::api::class::AllowedPreset;
 use crate::api::condition::reasons;
 use crate::api::role::AccessPreset;
@@ -47,7 +47,10 @@ pub(super) fn understand(written: &[AllowedPreset]) -> Result<AllowedPresets, Ve
             let mut templates = Vec::new();
             for glob in globs {
                 match Template::parse(glob) {
-                    Ok(template) => templates.push(template),
+                    Ok(template) => {
+                        wrong.extend(never_asked_for(preset, parameter, &template));
+                        templates.push(template);
+                    }
                     Err(e) => wrong.push(format!("{name}, {parameter}: {e}")),
                 }
             }
@@ -64,6 +67,27 @@ pub(super) fn understand(written: &[AllowedPreset]) -> Result<AllowedPresets, Ve
     } else {
         Err(wrong)
     }
+}
+
+/// Why nobody can ever ask for what a class lists as a value: it is a mistake, such as an ARN in the place of a bucket's
+/// name, and would show only when a tenant is refused. Of patterns only their characters are looked at: each by itself, not
+/// where it stands.
+fn never_asked_for(preset: &Preset, parameter: &str, listed: &Template) -> Option<String> {
+    let text = listed.as_str();
+    if listed.is_literal() {
+        let why = access::never_a_value(preset, parameter, text)?;
+        return Some(format!("{why} (no tenant can ask for what is listed here)"));
+    }
+    let characters = listed.parts().iter().filter_map(|part| match part {
+        Part::Token(Token::Char(c)) => Some(*c),
+        _ => None,
+    });
+    let (bad, example) = access::never_in_a_value(preset, parameter, characters)?;
+    Some(format!(
+        "{text:?} can't match a value for {parameter} of the preset {}: no value for it contains {bad:?}; remove that \
+         character: a value is something like {example:?}",
+        preset.name
+    ))
 }
 
 /// An entry of `spec.access`, as far as it is right by itself.

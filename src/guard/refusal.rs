@@ -1,5 +1,6 @@
 //! Why something isn't done, in words for the person who can change it.
 
+use crate::api::CLASS_FINALIZER;
 use crate::api::condition::reasons;
 
 /// A decision against a request.
@@ -48,8 +49,9 @@ impl Refusal {
         Self::new(
             reasons::CLASS_TERMINATING,
             format!(
-                "class {name:?} is being deleted and serves only deletions; delete this object, and create it again with \
-                 another className"
+                "class {name:?} is being deleted and serves only deletions; if that is a mistake, leave this object as it is: \
+                 the platform admin takes the finalizer {CLASS_FINALIZER} off the class and applies the class again; if the \
+                 class is to go, delete this object, and create it again with another className"
             ),
         )
     }

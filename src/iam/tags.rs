@@ -162,7 +162,8 @@ fn check_text(what: &str, text: &str, limit: usize) -> Result<(), TagError> {
     }
 }
 
-fn is_tag_character(c: char) -> bool {
+/// Whether IAM takes this character in a key or a value, see [`check`].
+pub(crate) fn is_tag_character(c: char) -> bool {
     // `\p{Z}` is Unicode's whitespace without the control characters among it.
     let is_separator = c.is_whitespace() && !c.is_control();
     c.is_alphabetic() || c.is_numeric() || is_separator || "_.:/=+-@".contains(c)

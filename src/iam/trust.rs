@@ -132,7 +132,16 @@ impl TrustPolicy {
                         .filter(|subject| !desired.contains(subject))
                         .map(Subject::to_string),
                 ),
-                None => losers.extend(principals_of(statement)),
+                None => losers.extend(principals_of(statement).into_iter().map(|(kind, name)| {
+                    if kind == PrincipalType::Service.as_str() && self.trusted_services.contains(&name) {
+                        format!(
+                            "{name} under other conditions than {SOURCE_ACCOUNT} {}, which this object adds",
+                            self.account
+                        )
+                    } else {
+                        format!("{kind} {name}").trim().to_owned()
+                    }
+                })),
             }
         }
         if losers.is_empty() {
@@ -207,19 +216,15 @@ impl fmt::Display for Subject {
     }
 }
 
-/// Whom a statement is about, by kind and name.
-fn principals_of(statement: &Statement) -> Vec<String> {
+/// Whom a statement is about, by kind and name; a group of them has no kind.
+fn principals_of(statement: &Statement) -> Vec<(&str, String)> {
     match &statement.principal {
         Some(Scope::Only(Principal::Of(principals))) => principals
             .iter()
-            .flat_map(|(kind, values)| {
-                values
-                    .iter()
-                    .map(move |value| format!("{} {value}", kind.as_str()))
-            })
+            .flat_map(|(kind, values)| values.iter().map(move |value| (kind.as_str(), value.clone())))
             .collect(),
-        Some(Scope::Only(Principal::Everyone)) => vec!["everyone".to_owned()],
-        Some(Scope::AllExcept(_)) => vec!["everyone but those in a NotPrincipal".to_owned()],
+        Some(Scope::Only(Principal::Everyone)) => vec![("", "everyone".to_owned())],
+        Some(Scope::AllExcept(_)) => vec![("", "everyone but those in a NotPrincipal".to_owned())],
         None => vec![],
     }
 }

@@ -165,6 +165,15 @@ pub const SWEEP_LAST_SUCCESS: Definition = Definition {
     meaning: "When the account was last looked at for drift as it was meant to be, in Unix time",
 };
 
+/// Since when an account should be swept.
+pub const SWEEP_KNOWN_SINCE: Definition = Definition {
+    name: "sweep_known_since_timestamp_seconds",
+    kind: Kind::Gauge,
+    labels: &[ACCOUNT],
+    meaning: "Since when this process has known that the account holds roles of this operator, in Unix time; such an account \
+              should be looked at for drift, whether it can be reached or not",
+};
+
 /// Roles of an account.
 pub const SWEEP_ROLES: Definition = Definition {
     name: "sweep_roles",
@@ -235,7 +244,8 @@ pub const ROLES: Definition = Definition {
         ),
         (
             "state",
-            "`ready`; `progressing`; `failed` (it is tried again); `stalled` (a person must change something); `deleting`",
+            "`ready`; `progressing`; `observing` (with `mode: Observe`, and something that is left undone); `failed` (it is tried \
+             again); `stalled` (a person must change something); `deleting`",
         ),
     ],
     meaning: "MlServiceRoles",
@@ -272,7 +282,7 @@ pub const BUILD: Definition = Definition {
 };
 
 /// All of them, in the order of the documentation.
-pub const ALL: [&Definition; 21] = [
+pub const ALL: [&Definition; 22] = [
     &RECONCILES,
     &RECONCILE_DURATION,
     &QUEUE_DEPTH,
@@ -284,6 +294,7 @@ pub const ALL: [&Definition; 21] = [
     &AWS_REQUEST_DURATION,
     &AWS_RATE_LIMIT,
     &AWS_WAITING,
+    &SWEEP_KNOWN_SINCE,
     &SWEEP_LAST_SUCCESS,
     &SWEEP_DURATION,
     &SWEEP_METHOD,

@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub paces: Vec<AccountPace>,
     /// The last look at each account.
     pub sweeps: Vec<Sweep>,
+    /// Accounts that hold roles of ours, and since when this process has known that.
+    pub accounts: BTreeMap<String, SystemTime>,
 }
 
 /// What waits to be worked on.
@@ -148,6 +150,11 @@ impl Collector for LiveCollector {
             classes.map(|(class, ready)| (vec![("class", class.as_str())], f64::from(u8::from(*ready))));
         gauge(encoder, &catalogue::CLASS_READY, classes)?;
         paces(encoder, &now.paces)?;
+        let accounts = now
+            .accounts
+            .iter()
+            .filter_map(|(account, since)| Some((vec![("account", account.as_str())], unix(*since)?)));
+        gauge(encoder, &catalogue::SWEEP_KNOWN_SINCE, accounts)?;
         sweeps(encoder, &now.sweeps)
     }
 }
@@ -172,10 +179,7 @@ fn paces(encoder: &mut DescriptorEncoder<'_>, paces: &[AccountPace]) -> fmt::Res
 fn sweeps(encoder: &mut DescriptorEncoder<'_>, sweeps: &[Sweep]) -> fmt::Result {
     type Value = fn(&Sweep) -> Option<f64>;
     let values: [(&Definition, Value); 7] = [
-        (&catalogue::SWEEP_LAST_SUCCESS, |sweep| {
-            let since = sweep.succeeded?.duration_since(UNIX_EPOCH);
-            since.ok().map(|since| since.as_secs_f64())
-        }),
+        (&catalogue::SWEEP_LAST_SUCCESS, |sweep| unix(sweep.succeeded?)),
         (&catalogue::SWEEP_DURATION, |sweep| Some(sweep.took.as_secs_f64())),
         (&catalogue::SWEEP_CALLS, |sweep| Some(number(sweep.calls))),
         (&catalogue::SWEEP_ROLES, |sweep| Some(number(sweep.roles))),
@@ -197,6 +201,11 @@ fn sweeps(encoder: &mut DescriptorEncoder<'_>, sweeps: &[Sweep]) -> fmt::Result 
         })
     });
     gauge(encoder, &catalogue::SWEEP_METHOD, methods)
+}
+
+fn unix(time: SystemTime) -> Option<f64> {
+    let since = time.duration_since(UNIX_EPOCH);
+    since.ok().map(|since| since.as_secs_f64())
 }
 
 fn gauge<'a>(

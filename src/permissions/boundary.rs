@@ -6,12 +6,13 @@
 
 use std::collections::BTreeSet;
 
+use super::escalation::{Denial, Weight, denials};
 use super::pack::pack;
-use super::policy::{Limit, Resources, Statement, set};
+use super::policy::{Limit, Resources, Statement};
 use super::reach::matches;
-use super::services::{ESCALATING, IAM_WRITES, MACHINE_LEARNING, SUPPORT};
+use super::services::{IAM_WRITES, MACHINE_LEARNING, SUPPORT};
 use super::{Class, Options, Output, Problems};
-use crate::api::class::InlineRule;
+use crate::api::class::{Allow, InlineRule};
 
 /// Services that ML workloads hand a role to, where a class names none itself.
 const PASSED_TO: [&str; 2] = ["bedrock.amazonaws.com", "sagemaker.amazonaws.com"];
@@ -33,20 +34,42 @@ pub fn boundary_policies(classes: &[Class<'_>], options: &Options) -> Result<Out
             "there is no MlServiceRoleClass in the input".to_owned(),
         ]));
     }
-    let mut output = Output::default();
-    let mut statements = allowed(classes, options);
-    statements.extend(passing(classes));
-    statements.extend(denied(classes, &mut output.notes));
+    let mut allowed = allowed(classes, options);
+    allowed.extend(passing(classes));
     let purpose = "a permissions boundary for the roles of the classes (roles.permissionsBoundary.arn)";
-    let left_out = pack("boundary", purpose, Limit::ManagedPolicy, statements, &mut output);
-    match output.policies.len() {
-        1 if left_out.is_empty() => Ok(output),
-        _ => Err(Problems(vec![format!(
-            "the boundary doesn't fit into one managed policy ({} characters), and a role takes only one: give the classes \
-             boundaries of their own, one by one, or write fewer inline rules",
-            Limit::ManagedPolicy.characters()
-        )])),
+    let consented: BTreeSet<String> = specs(classes)
+        .flat_map(|allow| allow.escalating_actions.iter().cloned())
+        .collect();
+    let rules: BTreeSet<String> = specs(classes)
+        .flat_map(|allow| &allow.inline)
+        .flat_map(|rule| rule.actions.iter().cloned())
+        .collect();
+    let denials = denials(&rules, &consented);
+    // Where there isn't room for all, what matters least is left out, one by one.
+    let ordered: Vec<&Denial> = denials.denials.iter().collect();
+    let needed = ordered.partition_point(|denial| denial.weight == Weight::Gains);
+    for count in (needed..=ordered.len()).rev() {
+        let (denied, left_out) = ordered.split_at(count);
+        let mut output = Output::default();
+        let mut statements = allowed.clone();
+        let mut deny = of_iam(classes, &consented, &mut output.notes);
+        deny.actions
+            .extend(denied.iter().map(|denial| denial.pattern.clone()));
+        statements.push(deny);
+        output
+            .notes
+            .extend(denials.consented.iter().map(|action| not_denied(action)));
+        output.notes.extend(no_room_for(left_out));
+        let too_large = pack("boundary", purpose, Limit::ManagedPolicy, statements, &mut output);
+        if output.policies.len() == 1 && too_large.is_empty() {
+            return Ok(output);
+        }
     }
+    Err(Problems(vec![format!(
+        "the boundary doesn't fit into one managed policy ({} characters), and a role takes only one: give the classes \
+         boundaries of their own, one by one, or write fewer inline rules",
+        Limit::ManagedPolicy.characters()
+    )]))
 }
 
 fn allowed(classes: &[Class<'_>], options: &Options) -> Vec<Statement> {
@@ -150,62 +173,65 @@ fn passing(classes: &[Class<'_>]) -> Vec<Statement> {
     vec![allow, others, elsewhere]
 }
 
-fn denied(classes: &[Class<'_>], notes: &mut Vec<String>) -> Vec<Statement> {
-    let consented: BTreeSet<&String> = classes
-        .iter()
-        .flat_map(|class| &class.spec.allow.escalating_actions)
-        .collect();
-    let is_consented = |action: &str| {
-        consented
-            .iter()
-            .any(|pattern| matches(&pattern.to_ascii_lowercase(), &action.to_ascii_lowercase()))
+fn specs<'a>(classes: &'a [Class<'_>]) -> impl Iterator<Item = &'a Allow> {
+    classes.iter().map(|class| &class.spec.allow)
+}
+
+/// What is left out for want of room.
+fn no_room_for(left_out: &[&Denial]) -> Option<String> {
+    let patterns: Vec<&str> = left_out.iter().map(|denial| denial.pattern.as_str()).collect();
+    let what = match patterns.len() {
+        0 => return None,
+        1 => "one line".to_owned(),
+        several => format!("{several} lines"),
     };
-    let stays = |pattern: &str, notes: &mut Vec<String>| {
-        let consent = consented.iter().find(|action| {
-            let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
-            matches(&pattern, &action) || matches(&action, &pattern)
-        });
-        if let Some(action) = consent {
-            notes.push(format!(
-                "the boundary doesn't deny {pattern}, since a class consents to {action} (allow.escalatingActions)"
-            ));
-        }
-        consent.is_none()
+    Some(format!(
+        "the boundary has no room to deny {what} of the guard's floor, which only the class keeps back then: {}; fewer inline \
+         rules, or a boundary for each class, make room",
+        patterns.join(", ")
+    ))
+}
+
+fn not_denied(action: &str) -> String {
+    format!("the boundary doesn't deny {action}, since a class consents to it (allow.escalatingActions)")
+}
+
+/// The statement that denies, with what it denies of IAM: all, unless a class consents to a part of it.
+fn of_iam(classes: &[Class<'_>], consented: &BTreeSet<String>, notes: &mut Vec<String>) -> Statement {
+    let deny = |actions: &[&str]| {
+        Statement::deny(
+            "NoMoreThanThis",
+            "IAM itself, other roles, grants on keys, policies of resources, access to clusters, addresses that carry a \
+             session, code that runs as another role: whatever would gain a role more than it has, or give others what it \
+             has",
+            actions,
+            Resources::all(),
+        )
     };
-    let whole_iam = passable(classes).is_empty()
-        && !consented
-            .iter()
-            .any(|action| action.to_ascii_lowercase().starts_with("iam:"));
-    let mut iam: Vec<&str> = Vec::new();
-    if whole_iam {
-        iam.push("iam:*");
-    } else {
-        for pattern in IAM_WITHOUT_PASS_ROLE {
-            if stays(pattern, notes) {
-                iam.push(pattern);
-            } else {
-                // One of many is consented to: the others are denied one by one.
-                let others = IAM_WRITES.into_iter().filter(|action| matches(pattern, action));
-                iam.extend(others.filter(|action| !is_consented(action)));
-            }
-        }
-        if passable(classes).is_empty() && !is_consented("iam:PassRole") {
-            iam.push("iam:PassRole");
-        }
+    let is =
+        |pattern: &str, action: &str| matches(&pattern.to_ascii_lowercase(), &action.to_ascii_lowercase());
+    let is_consented = |action: &str| consented.iter().any(|pattern| is(pattern, action));
+    let passes = !passable(classes).is_empty();
+    let of_iam = |action: &&String| action.to_ascii_lowercase().starts_with("iam:");
+    if !passes && !consented.iter().any(|action| of_iam(&action)) {
+        return deny(&["iam:*"]);
     }
-    let others: Vec<&str> = ESCALATING
-        .into_iter()
-        .filter(|pattern| stays(pattern, notes))
-        .collect();
-    let mut actions = set(iam);
-    actions.extend(set(others));
-    let mut deny = Statement::deny(
-        "NoMoreThanThis",
-        "IAM itself, other roles, grants on keys, policies of resources, access to clusters, addresses that carry a \
-         session: whatever would gain a role more than it has, or give others what it has",
-        &[],
-        Resources::all(),
-    );
-    deny.actions = actions;
-    vec![deny]
+    notes.extend(consented.iter().filter(of_iam).map(|action| not_denied(action)));
+    let mut denied: Vec<&str> = Vec::new();
+    for pattern in IAM_WITHOUT_PASS_ROLE {
+        if !consented
+            .iter()
+            .any(|action| is(pattern, action) || is(action, pattern))
+        {
+            denied.push(pattern);
+            continue;
+        }
+        // One of many is consented to: the others are denied one by one.
+        let others = IAM_WRITES.into_iter().filter(|action| matches(pattern, action));
+        denied.extend(others.filter(|action| !is_consented(action)));
+    }
+    if !passes && !is_consented("iam:PassRole") {
+        denied.push("iam:PassRole");
+    }
+    deny(&denied)
 }

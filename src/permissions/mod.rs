@@ -8,6 +8,7 @@
 //! keys for AWS Identity and Access Management"; where sources disagree, docs/operator-permissions.md says so.
 
 mod boundary;
+mod escalation;
 mod operator;
 mod organization;
 mod pack;

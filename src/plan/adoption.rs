@@ -223,7 +223,7 @@ fn obstacle(intent: &RoleIntent, header: &RoleHeader, tagged: &BTreeMap<String, 
         Refusal::new(
             reasons::TRUST_WOULD_NARROW,
             format!(
-                "role {name} lets in {}, whom this object doesn't name; list those of them that are ServiceAccounts of \
+                "role {name} lets in {}; this object would shut them out: list those of them that are ServiceAccounts of \
                  this namespace in serviceAccounts and services in role.trustedServices, or write adoptionPolicy: \
                  AdoptAndReplaceTrust to shut the others out",
                 losers.join(", ")

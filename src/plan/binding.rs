@@ -75,8 +75,17 @@ pub struct Rival {
     pub created: String,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// Whether it only observes: it binds nothing, and must not keep another from it; what it has bound it keeps.
+    pub observes: bool,
     /// ServiceAccounts that it asks for.
     pub service_accounts: Vec<String>,
+}
+
+impl Rival {
+    /// Whether it lists a ServiceAccount and doesn't go itself.
+    pub(super) fn waits_for(&self, service_account: &str) -> bool {
+        !self.deleting && self.service_accounts.iter().any(|name| name == service_account)
+    }
 }
 
 /// How a ServiceAccount of an object stands.
@@ -340,7 +349,7 @@ fn claimant<'a>(
     around
         .rivals
         .iter()
-        .filter(|rival| !rival.deleting && rival.service_accounts.iter().any(|name| name == service_account))
+        .filter(|rival| !rival.observes && rival.waits_for(service_account))
         .filter(|rival| (rival.created.as_str(), rival.uid.as_str()) < (around.created, owner.uid.as_str()))
         .min_by(|a, b| (&a.created, &a.uid).cmp(&(&b.created, &b.uid)))
 }

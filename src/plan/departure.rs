@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use super::adoption::is_adopted;
 use super::binding::Surroundings;
-use super::give_back::give_back;
+use super::give_back::{Past, give_back, past};
 use super::knowledge::{Clock, RoleKnowledge, RoleState};
 use super::ownership::{Ownership, judge};
 use super::planner::{Depth, Next, Notice, Plan, WINDOWS_UNTIL_READABLE, confirm};
 use super::release::{OwnArn, release, release_notices, unpoint};
 use super::{Owner, Step};
-use crate::api::condition::reasons;
+use crate::api::condition::{events, reasons};
 use crate::guard::Refusal;
 use crate::iam::arn::{PolicyArn, RoleArn};
-use crate::iam::role::RoleHeader;
+use crate::iam::role::{RoleContent, RoleHeader};
 use crate::iam::tags;
 
 /// An object that is being deleted.
@@ -90,7 +90,7 @@ pub fn plan_departure(
     let retain = departure.retain == Retention::Retain;
     let own = match (departure.retain.own_arn(), &knowledge.state) {
         (OwnArn::Undecided, RoleState::Present { header, .. }) if knowledge.is_fresh(clock) => {
-            undecided_arn(departure, header, knowledge)
+            undecided_arn(departure, header, knowledge, clock)
         }
         (own, _) => own,
     };
@@ -143,7 +143,7 @@ pub fn plan_departure(
                 return Next::Read(Depth::Header);
             }
             plan.notices.push(Notice {
-                reason: "RoleLeftAlone",
+                reason: events::ROLE_LEFT_ALONE,
                 message: format!("{}; this object goes without it", refusal.message),
                 warning: true,
             });
@@ -176,41 +176,63 @@ pub fn plan_departure(
             plan.stage(vec![Step::Tag(tags::retained_mark(&header.tags))]);
             plan.notices.push(retained(role_arn));
         }
-        Retention::Unsaid if is_adopted(header) => {
-            let Some(content) = content else {
-                return Next::Read(Depth::Full);
-            };
-            return give_back(departure, knowledge, header, content, clock);
-        }
-        Retention::Unsaid | Retention::Delete => {
-            plan.stage(unpoint(role_arn, around));
-            // Taking away what isn't there is harmless: what should be there is tried where nothing is known, and
-            // a DeleteConflict brings a full read.
-            let (attached, inline): (BTreeSet<_>, BTreeSet<_>) = match content {
-                Some(content) => (content.attached.clone(), content.inline.keys().cloned().collect()),
-                None => (departure.attached.clone(), departure.inline.clone()),
-            };
-            let mut empty: Vec<Step> = attached.into_iter().map(Step::Detach).collect();
-            empty.extend(inline.into_iter().map(Step::DeleteInline));
-            let profiles = knowledge.instance_profiles.iter().flatten().cloned();
-            empty.extend(profiles.map(Step::LeaveInstanceProfile));
-            plan.stage(empty);
-            plan.stage(vec![Step::DeleteRole]);
-        }
+        Retention::Unsaid => match past(knowledge, header, clock) {
+            Past::Unknown(sought) => return Next::Recall(sought),
+            Past::Lost(refusal) => return Next::Blocked(refusal),
+            Past::Was(former) => {
+                let Some(content) = content else {
+                    return Next::Read(Depth::Full);
+                };
+                return give_back(departure, knowledge, header, content, former, clock);
+            }
+            Past::None => delete(departure, knowledge, content.as_ref(), around, &mut plan),
+        },
+        Retention::Delete => delete(departure, knowledge, content.as_ref(), around, &mut plan),
     }
     plan.stage(departure.let_go());
     Next::Do(plan)
 }
 
+fn delete(
+    departure: &Departure,
+    knowledge: &RoleKnowledge,
+    content: Option<&RoleContent>,
+    around: Surroundings<'_>,
+    plan: &mut Plan,
+) {
+    plan.stage(unpoint(&departure.role_arn, around));
+    // Taking away what isn't there is harmless: what should be there is tried where nothing is known, and a
+    // DeleteConflict brings a full read.
+    let (attached, inline): (BTreeSet<_>, BTreeSet<_>) = match content {
+        Some(content) => (content.attached.clone(), content.inline.keys().cloned().collect()),
+        None => (departure.attached.clone(), departure.inline.clone()),
+    };
+    let mut empty: Vec<Step> = attached.into_iter().map(Step::Detach).collect();
+    empty.extend(inline.into_iter().map(Step::DeleteInline));
+    let profiles = knowledge.instance_profiles.iter().flatten().cloned();
+    empty.extend(profiles.map(Step::LeaveInstanceProfile));
+    plan.stage(empty);
+    plan.stage(vec![Step::DeleteRole]);
+}
+
 /// What becomes of the ARN of a role of which nothing is said: it goes with a role that is deleted.
-fn undecided_arn(departure: &Departure, header: &RoleHeader, knowledge: &RoleKnowledge) -> OwnArn {
+fn undecided_arn(
+    departure: &Departure,
+    header: &RoleHeader,
+    knowledge: &RoleKnowledge,
+    clock: &Clock,
+) -> OwnArn {
     if is_adopted(header) {
         return OwnArn::StaysWhereItWas;
     }
     let Departure { owner, role_arn, .. } = departure;
     let former = &departure.former_cluster_uids;
     match judge(owner, role_arn, header, former, knowledge.was_ours) {
-        Ownership::Ours | Ownership::Inherited => OwnArn::Goes,
+        Ownership::Ours | Ownership::Inherited => match past(knowledge, header, clock) {
+            Past::Unknown(_) => OwnArn::Undecided,
+            Past::Was(_) | Past::Lost(_) => OwnArn::StaysWhereItWas,
+            Past::None => OwnArn::Goes,
+        },
         Ownership::Foreign(_) => OwnArn::Undecided,
     }
 }
@@ -232,7 +254,7 @@ fn is_retained_by(departure: &Departure, header: &RoleHeader) -> bool {
 
 fn retained(role_arn: &RoleArn) -> Notice {
     Notice {
-        reason: "RoleRetained",
+        reason: events::ROLE_RETAINED,
         message: format!("role {role_arn} stays and belongs to nobody from now on"),
         warning: false,
     }
@@ -240,7 +262,7 @@ fn retained(role_arn: &RoleArn) -> Notice {
 
 pub(super) fn given_back(role_arn: &RoleArn) -> Notice {
     Notice {
-        reason: "RoleGivenBack",
+        reason: events::ROLE_GIVEN_BACK,
         message: format!("role {role_arn} is as it was before it was taken over, and belongs to nobody"),
         warning: false,
     }

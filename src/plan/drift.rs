@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Notice, Step};
+use crate::api::condition::events;
 
 /// What to say of the steps that an object took that had been in sync under the same spec and class, where
 /// `bound` ServiceAccounts carried its ARN then. One that came since, or that another object let go, is news and
@@ -11,7 +12,7 @@ pub fn drift_repaired(done: &[Step], bound: &BTreeSet<String>) -> Option<Notice>
     let mut actions: Vec<&str> = repairs(done, bound).map(Step::action).collect();
     actions.dedup();
     (!actions.is_empty()).then(|| Notice {
-        reason: "DriftRepaired",
+        reason: events::DRIFT_REPAIRED,
         message: format!(
             "something was changed by somebody else and was put back: {}",
             actions.join(", ")

@@ -42,6 +42,35 @@ pub struct FormerState {
     pub attached_policies: BTreeSet<PolicyArn>,
 }
 
+/// A role whose record is looked up.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Sought {
+    /// Name of the record, where the role carries one in a tag. Others can write and remove tags, so that the role itself
+    /// decides where there is no such record.
+    pub name: Option<String>,
+    /// The role.
+    pub role_arn: RoleArn,
+    /// IAM's unique id of it.
+    pub role_id: String,
+}
+
+impl Sought {
+    /// What to look up for a role as it was read.
+    pub fn of(role: &RoleHeader) -> Self {
+        let name = tags::get(&role.tags, tags::ADOPTED).filter(|name| FormerState::is_name(name));
+        Self {
+            name: name.map(str::to_owned),
+            role_arn: role.arn.clone(),
+            role_id: role.id.clone(),
+        }
+    }
+
+    /// Whether a record is this role's.
+    pub fn is_told_by(&self, record: &FormerState) -> bool {
+        record.role_arn == self.role_arn && record.role_id == self.role_id
+    }
+}
+
 /// Who took a role over.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -4,16 +4,69 @@
 //! who had it before and have it now, and its former trust policy last.
 
 use super::Step;
+use super::adoption::is_adopted;
 use super::departure::{Departure, given_back};
 use super::difference::{former_content, former_properties};
-use super::former::FormerState;
+use super::former::{FormerState, Sought};
 use super::knowledge::{Clock, RoleKnowledge};
 use super::planner::{Next, Notice, Plan, not_yet_certain};
+use crate::api::condition::events;
+use crate::api::condition::reasons;
+use crate::guard::Refusal;
 use crate::iam::arn::PolicyArn;
 use crate::iam::equivalence::same_text;
 use crate::iam::role::{RoleContent, RoleHeader};
 use crate::iam::tags;
 use crate::iam::trust::trusted_by_both;
+
+/// Whether a role was there before it came to this operator.
+pub(super) enum Past<'a> {
+    /// Its record isn't looked up yet.
+    Unknown(Sought),
+    /// It was, and this is what it was.
+    Was(&'a FormerState),
+    /// It was, and what it was can't be found.
+    Lost(Refusal),
+    /// It was made for its object.
+    None,
+}
+
+/// What is known of a role's past. The operator's own record decides: a tag on the role, which says the same, is within the
+/// reach of whoever may tag roles. A role without either was made for its object, so that both would have to be lost for
+/// an adopted role to pass for one that the operator made.
+pub(super) fn past<'a>(knowledge: &'a RoleKnowledge, header: &RoleHeader, clock: &Clock) -> Past<'a> {
+    let sought = Sought::of(header);
+    let Some(recalled) = knowledge.recalled(&sought, clock) else {
+        return Past::Unknown(sought);
+    };
+    match recalled
+        .state
+        .as_deref()
+        .filter(|former| sought.is_told_by(former))
+    {
+        Some(former) => Past::Was(former),
+        None if is_adopted(header) => Past::Lost(lost(header)),
+        None => Past::None,
+    }
+}
+
+/// The object stays: a role that nobody gives back keeps the permissions and the users that a gone object gave it, and an
+/// Event is forgotten within the hour.
+fn lost(header: &RoleHeader) -> Refusal {
+    let record = match tags::get(&header.tags, tags::ADOPTED) {
+        Some(name) if FormerState::is_name(name) => format!("ConfigMap {name} of the operator's namespace"),
+        _ => "a ConfigMap of the operator's namespace".to_owned(),
+    };
+    Refusal::new(
+        reasons::FORMER_STATE_LOST,
+        format!(
+            "role {} was there before this object, but the record of what it was is gone ({record}), so it can't be given \
+             back; restore the record from a backup, or write deletionPolicy: Retain to leave the role as it is (the class \
+             must set allow.retain), or Delete to delete it",
+            header.arn
+        ),
+    )
+}
 
 /// Plans for an adopted role whose object is being deleted and says nothing else.
 pub(super) fn give_back(
@@ -21,36 +74,16 @@ pub(super) fn give_back(
     knowledge: &RoleKnowledge,
     header: &RoleHeader,
     content: &RoleContent,
+    former: &FormerState,
     clock: &Clock,
 ) -> Next {
     // What isn't shown isn't taken away, and no DeleteConflict tells of it.
     if let Some(wait) = not_yet_certain(knowledge, departure.role_arn.name(), clock) {
         return wait;
     }
-    let name = tags::get(&header.tags, tags::ADOPTED).unwrap_or_default();
-    let former = if FormerState::is_name(name) {
-        match knowledge.recalled(name, clock) {
-            None => return Next::Recall(name.to_owned()),
-            Some(recalled) => recalled.state.as_deref(),
-        }
-    } else {
-        None
-    };
     let mut plan = Plan::default();
-    let former = former.filter(|former| former.role_arn == header.arn && former.role_id == header.id);
-    match former {
-        Some(former) => restore(former, header, content, &mut plan),
-        None => plan.notices.push(Notice {
-            reason: "RoleLeftAsItIs",
-            message: format!(
-                "what role {} was before it was taken over can't be found (ConfigMap {name:?} of the operator's namespace), \
-                 so it stays as this object made it and belongs to nobody; look who can use it",
-                departure.role_arn
-            ),
-            warning: true,
-        }),
-    }
-    let mut tags = former.map_or_else(|| header.tags.clone(), |former| former.tags.clone());
+    restore(former, header, content, &mut plan);
+    let mut tags = former.tags.clone();
     tags.extend(
         header
             .tags
@@ -99,7 +132,7 @@ fn boundary(former: &FormerState, header: &RoleHeader) -> (Vec<Step>, Option<Not
     }
     let present = header.permissions_boundary.as_deref().unwrap_or_default();
     let notice = Notice {
-        reason: "BoundaryKept",
+        reason: events::BOUNDARY_KEPT,
         message: format!(
             "role {} keeps the permissions boundary {present}, which it didn't have before it was taken over: the operator \
              never removes one; remove it by hand if the role needs more",

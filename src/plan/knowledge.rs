@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::adoption::is_adopted;
-use super::{Failure, FormerState, Retention, Step};
+use super::{Failure, FormerState, Retention, Sought, Step};
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
 use crate::iam::role::{RoleContent, RoleHeader};
@@ -73,8 +73,8 @@ pub struct RoleKnowledge {
 /// The record of a role's former state, as it was found.
 #[derive(Clone, Debug)]
 pub struct Recalled {
-    /// Name of the ConfigMap.
-    pub name: String,
+    /// The role that it was looked up for.
+    pub sought: Sought,
     /// What it says; `None` where there is none, or none that can be believed.
     pub state: Option<Box<FormerState>>,
     /// When it was looked up.
@@ -146,16 +146,23 @@ impl RoleKnowledge {
 
     /// Whether the role was there before its object and, by what is said of it, is given back.
     pub fn is_given_back(&self, retain: &Retention) -> bool {
-        let adopted = matches!(&self.state, RoleState::Present { header, .. } if is_adopted(header));
-        adopted && *retain == Retention::Unsaid
+        let RoleState::Present { header, .. } = &self.state else {
+            return false;
+        };
+        let sought = Sought::of(header);
+        let recorded = self
+            .recalled
+            .as_ref()
+            .is_some_and(|recalled| recalled.sought == sought && recalled.state.is_some());
+        (is_adopted(header) || recorded) && *retain == Retention::Unsaid
     }
 
-    /// The record of this name, where it was looked up. One that wasn't found may have come since.
-    pub fn recalled(&self, name: &str, clock: &Clock) -> Option<&Recalled> {
+    /// What was found of a role's record, where that was looked up in the reconcile at hand. One that wasn't found may
+    /// have come since, and one that was may be gone.
+    pub fn recalled(&self, sought: &Sought, clock: &Clock) -> Option<&Recalled> {
         self.recalled
             .as_ref()
-            .filter(|recalled| recalled.name == name)
-            .filter(|recalled| recalled.state.is_some() || recalled.as_of >= clock.started)
+            .filter(|recalled| recalled.sought == *sought && recalled.as_of >= clock.started)
     }
 
     /// Notes the answer of a read; `None` means that IAM knows no role of that name.

@@ -33,7 +33,7 @@ pub use binding::{BindingVerdict, Bindings, Rival, ServiceAccountState, Surround
 pub use boundary_change::{KnownBoundary, boundary_change};
 pub use departure::{Departure, Retention, plan_departure, release_all};
 pub use drift::{DRIFT_KINDS, drift_kinds, drift_repaired};
-pub use former::{Adopter, FormerState};
+pub use former::{Adopter, FormerState, Sought};
 pub use knowledge::{Clock, Recalled, RoleKnowledge, RoleState};
 pub use observation::{Pending, observed_departure, plan_observed};
 pub use outcome::{Failure, Outcome, Report, class_conditions, conditions, default_class_remark, reason};

@@ -5,6 +5,7 @@ use super::knowledge::{Clock, RoleKnowledge, RoleState};
 use super::planner::{Depth, Next, Notice, Plan, plan};
 use super::step::Step;
 use super::{Placement, RoleIntent, Surroundings};
+use crate::api::condition::events;
 
 /// How much of a plan is left undone, by what it is done to.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -97,7 +98,7 @@ pub fn observed_departure(placement: Option<&Placement>) -> Notice {
         |placement| format!("role {}, if it is this object's,", placement.role_arn),
     );
     Notice {
-        reason: "RoleLeftInPlace",
+        reason: events::ROLE_LEFT_IN_PLACE,
         message: format!(
             "mode is Observe, so nothing is taken away: {role} and what ServiceAccounts carry stay as they are; to take \
              them away, create this object again with mode: Manage and delete it then"

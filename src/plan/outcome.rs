@@ -43,6 +43,14 @@ impl Outcome {
         }
     }
 
+    /// Whether nothing can be done about the role until somebody changes something.
+    pub fn is_blocked(&self) -> bool {
+        match self {
+            Outcome::Revoked { cut, .. } => cut.is_blocked(),
+            outcome => matches!(outcome, Outcome::Blocked(_)),
+        }
+    }
+
     /// Which one it is, for those who count.
     pub fn label(&self) -> &'static str {
         match self {
@@ -257,8 +265,15 @@ fn stalled(report: &Report) -> Option<NewCondition> {
     Some(new(types::STALLED, Verdict::True, final_.reason, &final_.message))
 }
 
-/// The conditions of an MlServiceRoleClass: whether it is valid, and whether its account is as it says.
+/// The conditions of an MlServiceRoleClass: whether it is valid, whether its account is as it says, and where either
+/// isn't so and waiting doesn't mend it, that it is stalled.
 pub fn class_conditions(accepted: Result<(), Refusal>, ready: Result<(), Refusal>) -> Vec<NewCondition> {
+    let unmet = [&accepted, &ready]
+        .into_iter()
+        .find_map(|part| part.as_ref().err());
+    let stalled = unmet
+        .filter(|refusal| refusal.final_)
+        .map(|refusal| new(types::STALLED, Verdict::True, refusal.reason, &refusal.message));
     let (accepted, ready) = match (accepted, ready) {
         (Err(refusal), _) => (
             from_refusal(types::ACCEPTED, &refusal),
@@ -288,7 +303,7 @@ pub fn class_conditions(accepted: Result<(), Refusal>, ready: Result<(), Refusal
             ),
         ),
     };
-    vec![accepted, ready]
+    [accepted, ready].into_iter().chain(stalled).collect()
 }
 
 /// What is to be said of a class whose annotation `mlservicerole.io/is-default-class` has this value. Only `true` makes

@@ -13,9 +13,9 @@ use super::difference::{content, properties};
 use super::knowledge::{Clock, RoleKnowledge, RoleState};
 use super::ownership::{Ownership, judge};
 use super::release::{OwnArn, release, release_notices};
-use super::{RoleIntent, Step};
+use super::{RoleIntent, Sought, Step};
 use crate::api::ROLE_ARN_ANNOTATION;
-use crate::api::condition::reasons;
+use crate::api::condition::{events, reasons};
 use crate::guard::Refusal;
 use crate::iam::arn::PolicyArn;
 use crate::iam::name::RoleName;
@@ -39,8 +39,8 @@ pub enum Depth {
 pub enum Next {
     /// What is known isn't good enough: read the role, then ask again.
     Read(Depth),
-    /// What an adopted role was before is to be known: look the record of this name up, then ask again.
-    Recall(String),
+    /// What a role was before it was taken over, if it was, is to be known: look its record up, then ask again.
+    Recall(Sought),
     /// IAM may contradict itself; ask again at the given time.
     Wait {
         /// What is waited for.
@@ -305,7 +305,7 @@ pub(super) fn boundary(wanted: Option<&PolicyArn>, header: &RoleHeader) -> Vec<S
 
 pub(super) fn taken_over(intent: &RoleIntent) -> Notice {
     Notice {
-        reason: "RoleTakenOver",
+        reason: events::ROLE_TAKEN_OVER,
         message: format!(
             "role {} of an earlier object of this name is this object's now",
             intent.arn().name()

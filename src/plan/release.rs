@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::Owner;
-use super::binding::{ServiceAccountState, Surroundings};
+use super::binding::{Rival, ServiceAccountState, Surroundings};
 use super::planner::Notice;
 use super::resolve::ServiceAccountIntent;
-use super::step::{BoundBy, Step};
+use super::step::Step;
+use crate::api::condition::events;
 use crate::api::{
     AUDIENCE_ANNOTATION, BOUND_BY_ANNOTATION, CREATED_BY_ANNOTATION, FIELD_MANAGER,
     PREVIOUS_AUDIENCE_ANNOTATION, PREVIOUS_ROLE_ARN_ANNOTATION, ROLE_ARN_ANNOTATION,
@@ -48,13 +49,8 @@ pub fn release(
     around: Surroundings<'_>,
     own: OwnArn,
 ) -> Vec<Step> {
-    let us = BoundBy {
-        name: owner.name.clone(),
-        uid: owner.uid.clone(),
-    };
     let mut steps = Vec::new();
-    let waits = |sa: &ServiceAccountState| own == OwnArn::Undecided && points_at(sa, arn) && is_circular(sa);
-    for sa in bound_here(owner, kept, around).filter(|sa| !waits(sa)) {
+    for sa in bound_here(owner, kept, around).filter(|sa| !waits(sa, arn, own)) {
         let takes_arn = points_at(sa, arn) && own != OwnArn::Stays;
         let mut change = Change::of(sa);
         for marker in MARKERS {
@@ -65,8 +61,7 @@ pub fn release(
             change.put_back(ROLE_ARN_ANNOTATION, former);
             change.put_back(AUDIENCE_ANNOTATION, sa.annotation(PREVIOUS_AUDIENCE_ANNOTATION));
         }
-        let created_by_us = sa.marker(CREATED_BY_ANNOTATION).is_some_and(|by| by == us);
-        if created_by_us && takes_arn {
+        if takes_arn && is_created_by(owner, sa) && heir(sa, around).is_none() {
             steps.push(change.delete());
         } else {
             steps.extend(change.unbind());
@@ -75,7 +70,8 @@ pub fn release(
     steps
 }
 
-/// What people should hear about the ServiceAccounts that [`release`] lets go: a record that is no role's ARN.
+/// What people should hear about the ServiceAccounts that [`release`] lets go: a record that is no role's ARN, and one
+/// that was created and isn't deleted.
 pub fn release_notices(
     owner: &Owner,
     arn: Option<&RoleArn>,
@@ -83,20 +79,35 @@ pub fn release_notices(
     around: Surroundings<'_>,
     own: OwnArn,
 ) -> Vec<Notice> {
-    bound_here(owner, kept, around)
-        .filter(|sa| own != OwnArn::Stays && points_at(sa, arn))
-        .filter(|sa| sa.annotation(PREVIOUS_ROLE_ARN_ANNOTATION).is_some() && previous_role_arn(sa).is_none())
-        .map(|sa| Notice {
-            reason: "PreviousRoleArnDropped",
-            message: format!(
-                "ServiceAccount {:?} is left without {ROLE_ARN_ANNOTATION}: what its annotation \
-                 {PREVIOUS_ROLE_ARN_ANNOTATION} said is no role's ARN and isn't put back; annotate the ServiceAccount \
-                 yourself if its pods need another role",
-                sa.name
-            ),
-            warning: true,
-        })
-        .collect()
+    let mut notices = Vec::new();
+    let cleared = |sa: &&ServiceAccountState| own != OwnArn::Stays && points_at(sa, arn);
+    for sa in bound_here(owner, kept, around).filter(cleared) {
+        let name = &sa.name;
+        if sa.annotation(PREVIOUS_ROLE_ARN_ANNOTATION).is_some() && previous_role_arn(sa).is_none() {
+            notices.push(Notice {
+                reason: events::PREVIOUS_ROLE_ARN_DROPPED,
+                message: format!(
+                    "ServiceAccount {name:?} is left without {ROLE_ARN_ANNOTATION}: what its annotation \
+                     {PREVIOUS_ROLE_ARN_ANNOTATION} said is no role's ARN and isn't put back; annotate the ServiceAccount \
+                     yourself if its pods need another role"
+                ),
+                warning: true,
+            });
+        }
+        let handed_over = is_created_by(owner, sa) && !waits(sa, arn, own);
+        if let Some(heir) = heir(sa, around).filter(|_| handed_over) {
+            notices.push(Notice {
+                reason: events::SERVICE_ACCOUNT_KEPT,
+                message: format!(
+                    "ServiceAccount {name:?} was created by the operator but stays, since MlServiceRole {:?} lists it too; \
+                     from now on it is yours, and the operator deletes it no more",
+                    heir.name
+                ),
+                warning: false,
+            });
+        }
+    }
+    notices
 }
 
 /// Steps that take the ARN of a role that is about to be deleted off ServiceAccounts that nobody has marked: no pod
@@ -156,6 +167,23 @@ fn bound_here<'a>(
                 by.name == owner.name && (by.uid == owner.uid || !lives)
             })
         })
+}
+
+/// Whether this very object had the ServiceAccount created.
+fn is_created_by(owner: &Owner, sa: &ServiceAccountState) -> bool {
+    sa.marker(CREATED_BY_ANNOTATION)
+        .is_some_and(|by| by.name == owner.name && by.uid == owner.uid)
+}
+
+/// Another object that lists the ServiceAccount. Created anew it would have another uid, and the tokens of pods that
+/// run would belong to one that is gone. It carries no mark of its creation any more, so that it is never deleted.
+fn heir<'a>(sa: &ServiceAccountState, around: Surroundings<'a>) -> Option<&'a Rival> {
+    around.rivals.iter().find(|rival| rival.waits_for(&sa.name))
+}
+
+/// Whether it can't be said yet what becomes of the ARN on it.
+fn waits(sa: &ServiceAccountState, arn: Option<&RoleArn>, own: OwnArn) -> bool {
+    own == OwnArn::Undecided && points_at(sa, arn) && is_circular(sa)
 }
 
 fn points_at(sa: &ServiceAccountState, arn: Option<&RoleArn>) -> bool {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::adoption::is_adopted;
+use super::give_back::{Past, past};
 use super::planner::{Depth, Next, Notice, Plan, boundary, confirm, not_yet_readable, once_read};
 use super::release::{OwnArn, release};
 use super::{
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::access::{POLICY_NAME, VERSIONS_TAG};
 use crate::api::MlServiceRoleSpec;
-use crate::api::condition::reasons;
+use crate::api::condition::{events, reasons};
 use crate::api::role::{
     AdoptionPolicy, ConflictPolicy, CreationPolicy, InlinePolicy, RoleProperties, ServiceAccountReference,
 };
@@ -67,7 +68,7 @@ impl Withdrawal {
     }
 
     /// What the role has, as an object would ask for it. Of the presets only the object itself says what they are.
-    fn as_asked(&self, header: &RoleHeader, held: &RoleContent) -> MlServiceRoleSpec {
+    fn as_asked(&self, header: &RoleHeader, held: &RoleContent, adopted: bool) -> MlServiceRoleSpec {
         let (service_accounts, trusted_services) = named_in(&header.trust, &self.namespace.name);
         let reference = |name: String| ServiceAccountReference {
             name,
@@ -100,7 +101,7 @@ impl Withdrawal {
                 trusted_services: trusted_services.into_iter().collect(),
                 ..RoleProperties::default()
             }),
-            adoption_policy: is_adopted(header).then_some(AdoptionPolicy::Adopt),
+            adoption_policy: adopted.then_some(AdoptionPolicy::Adopt),
             ..MlServiceRoleSpec::default()
         }
     }
@@ -219,11 +220,11 @@ impl Withdrawal {
         &self,
         header: &RoleHeader,
         held: &RoleContent,
+        adopted: bool,
         asked: MlServiceRoleSpec,
         gone: &BTreeSet<Item>,
         around: Surroundings<'_>,
     ) -> Plan {
-        let adopted = is_adopted(header);
         // Of a namespace that isn't served, or of a name that isn't allowed, nothing is.
         let closed = gone.contains(&Item::Namespace)
             || gone.contains(&Item::RoleName)
@@ -283,7 +284,7 @@ impl Withdrawal {
     }
 
     /// What keeps the role from being touched though it is this object's.
-    fn obstacle(&self, header: &RoleHeader, gone: &BTreeSet<Item>) -> Option<Refusal> {
+    fn obstacle(&self, header: &RoleHeader, adopted: bool, gone: &BTreeSet<Item>) -> Option<Refusal> {
         let name = self.placement.role_arn.name();
         let (class, cluster) = (&self.class.name, &self.cluster.name);
         // With `{cluster}` filled in as another name than the role was made under, nothing would seem to be allowed.
@@ -296,7 +297,7 @@ impl Withdrawal {
                 ),
             ));
         }
-        (is_adopted(header) && gone.contains(&Item::Adoption)).then(|| {
+        (adopted && gone.contains(&Item::Adoption)).then(|| {
             Refusal::new(
                 reasons::ADOPTION_NOT_ALLOWED,
                 format!(
@@ -334,17 +335,27 @@ pub fn plan_withdrawal(
     {
         return confirm(refusal, knowledge, clock);
     }
-    let asked = from.as_asked(header, held);
-    let gone = from.not_allowed(&asked);
-    if let Some(refusal) = from.obstacle(header, &gone) {
-        return Next::Blocked(refusal);
+    let cut = |adopted: bool| {
+        let asked = from.as_asked(header, held, adopted);
+        let gone = from.not_allowed(&asked);
+        if let Some(refusal) = from.obstacle(header, adopted, &gone) {
+            return Next::Blocked(refusal);
+        }
+        let plan = from.steps(header, held, adopted, asked, &gone, around);
+        once_read(plan, false, knowledge, clock)
+    };
+    let marked = is_adopted(header);
+    let next = cut(marked);
+    // The mark can be taken off by whoever may tag roles. The record is asked for only where something would go.
+    let takes = matches!(&next, Next::Do(plan) if !plan.is_empty());
+    if marked || !takes {
+        return next;
     }
-    once_read(
-        from.steps(header, held, asked, &gone, around),
-        false,
-        knowledge,
-        clock,
-    )
+    match past(knowledge, header, clock) {
+        Past::Unknown(sought) => Next::Recall(sought),
+        Past::Was(_) => cut(true),
+        Past::Lost(_) | Past::None => next,
+    }
 }
 
 /// The Event for people whose role was cut back.
@@ -367,7 +378,7 @@ pub fn revoked(why: &Refusal, done: &[Step]) -> Option<Notice> {
         more => format!(" and {more} more"),
     };
     Some(Notice {
-        reason: "PermissionsRevoked",
+        reason: events::PERMISSIONS_REVOKED,
         message: format!(
             "the role was cut back to what the class allows (onViolation: Revoke; {}{more}), and sessions that pods have \
              already got end by themselves; the object is refused: {}",

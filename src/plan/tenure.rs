@@ -1,6 +1,7 @@
 //! Which objects keep a class that is being deleted: those whose role could no longer be reached without it.
 
 use super::Placement;
+use crate::api::CLASS_FINALIZER;
 use crate::api::condition::reasons;
 use crate::guard::Refusal;
 
@@ -53,11 +54,13 @@ pub fn kept(class: &str, tenures: &[Tenure]) -> Option<Refusal> {
         more => format!(" and {more} more"),
     };
     keepers.truncate(NAMED);
-    Some(Refusal::new(
+    // It goes by itself with the last of them.
+    Some(Refusal::passing(
         reasons::CLASS_TERMINATING,
         format!(
-            "class {class:?} is being deleted, but stays until no MlServiceRole needs it to reach its role: delete {}{more}; \
-             until then it serves only deletions",
+            "class {class:?} is being deleted, but stays until no MlServiceRole needs it to reach its role: if that is a \
+             mistake, take its finalizer {CLASS_FINALIZER} off and apply it again; if it is to go, delete {}{more}; until \
+             then it serves only deletions",
             keepers.join(", ")
         ),
     ))

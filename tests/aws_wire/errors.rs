@@ -89,7 +89,7 @@ async fn iams_errors_keep_code_and_message_and_get_their_class() {
 }
 
 #[tokio::test]
-async fn a_proxys_error_page_is_transient() {
+async fn the_error_page_of_a_proxy_is_transient() {
     let page = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>";
     let error = attach(Reply::Http(502, page.into())).await;
     assert_eq!(

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // All of this is test code.
 
+mod alerts;
 mod readme;
 mod schema;
 mod values;

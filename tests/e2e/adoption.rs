@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 use mlservicerole_operator::api::condition::{reasons, types};
+use mlservicerole_operator::iam::tags;
 use serde_json::{Value, json};
 
 use crate::support::aws::{READ_ONLY, RoleSnapshot};
@@ -23,7 +24,8 @@ crate::trials![
     a_missing_role_is_taken_over_once_it_is_there,
     a_retained_role_can_be_taken_back,
     a_withdrawn_consent_changes_nothing_and_keeps_nobody,
-    a_role_whose_record_is_lost_is_left_as_it_is,
+    a_role_whose_record_is_lost_keeps_its_object_until_somebody_decides,
+    a_role_that_lost_the_mark_of_its_adoption_is_given_back_all_the_same,
     a_role_that_cannot_be_given_back_can_be_left_as_it_is,
     what_is_said_of_an_adopted_role_is_done,
 ];
@@ -337,7 +339,7 @@ async fn a_withdrawn_consent_changes_nothing_and_keeps_nobody() {
     assert_eq!(left(&space).await, before);
 }
 
-async fn a_role_whose_record_is_lost_is_left_as_it_is() {
+async fn a_role_whose_record_is_lost_keeps_its_object_until_somebody_decides() {
     let space = Space::new("no-record").await;
     make(&space, &their_tags()).await;
     let class = consenting(&space, "no-record").await;
@@ -351,17 +353,42 @@ async fn a_role_whose_record_is_lost_is_left_as_it_is() {
             .await
             .unwrap();
     }
-    space.delete_and_wait("trainer").await;
+    space.delete("trainer").await;
+    let stuck = space
+        .until("trainer", "says what keeps it", |object| {
+            let ready = condition(object, types::READY)?;
+            (ready.reason == reasons::FORMER_STATE_LOST).then(|| ready.clone())
+        })
+        .await;
+    for word in [
+        "ConfigMap mlservicerole-former-",
+        "deletionPolicy: Retain",
+        "Delete",
+    ] {
+        assert!(stuck.message.contains(word), "{}", stuck.message);
+    }
+    let kept = now(&space).await;
+    assert_eq!((&kept.trust, &kept.attached), (&during.trust, &during.attached));
+    space
+        .patch_spec("trainer", json!({"deletionPolicy": "Retain"}))
+        .await;
+    space.gone("trainer").await;
     let theirs = RoleSnapshot {
         tags: Tags::new(),
         ..during
     };
     assert_eq!(left(&space).await, theirs);
-    space
-        .event("trainer", "warns", |event| {
-            event.starts_with("Warning RoleLeftAsItIs")
-        })
-        .await;
+}
+
+async fn a_role_that_lost_the_mark_of_its_adoption_is_given_back_all_the_same() {
+    let space = Space::new("unmarked").await;
+    let before = make(&space, &their_tags()).await;
+    let class = consenting(&space, "unmarked").await;
+    space.create("trainer", asking(&space, &class, REPLACE)).await;
+    space.ready("trainer").await;
+    space.bed.aws.untag(&name(&space), tags::ADOPTED).await;
+    space.delete_and_wait("trainer").await;
+    assert_eq!(left(&space).await, before);
 }
 
 async fn a_role_that_cannot_be_given_back_can_be_left_as_it_is() {

@@ -26,6 +26,7 @@ async fn another_cluster_name_moves_no_role_and_deletions_still_clean_up() {
         aws_environment: launcher.aws_environment.clone(),
         directory: launcher.directory.clone(),
         address: launcher.address,
+        pods: None,
     };
     let operator = renamed.start(&bed().client).await.unwrap();
     let message = space.refused("stays", reasons::PLACEMENT_CHANGED).await;

@@ -259,7 +259,7 @@ async fn the_status_and_the_columns_say_what_there_is() {
         "Synced",
         name,
         base_class_name(space.bed),
-        "trainer"
+        "1/1"
     ]);
     assert_eq!(cells[..6], expected.as_array().unwrap()[..]);
 }

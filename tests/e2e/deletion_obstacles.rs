@@ -3,7 +3,7 @@
 
 use kube::ResourceExt;
 use mlservicerole_operator::api::condition::{reasons, types};
-use mlservicerole_operator::api::{CLASS_FINALIZER, MlServiceRole, ROLE_FINALIZER};
+use mlservicerole_operator::api::{CLASS_FINALIZER, MlServiceRole, MlServiceRoleClass, ROLE_FINALIZER};
 use serde_json::json;
 
 use crate::support::aws::READ_ONLY;
@@ -159,6 +159,17 @@ async fn lost_credentials_keep_the_object_and_say_so() {
         .proxy
         .inject("AssumeRole", "", Fault::denied(), usize::MAX);
     class.patch(json!({"spec": {"aws": {"assumeRole": lost}}})).await;
+    // Before, the object could still go by the credentials that were there.
+    let unreachable = |class: Option<&MlServiceRoleClass>| {
+        let conditions = &class?.status.as_ref()?.conditions;
+        let ready = conditions
+            .iter()
+            .find(|condition| condition.type_ == types::READY)?;
+        (ready.status == "False").then_some(())
+    };
+    class
+        .until("is not ready", |class| unreachable(class).is_some())
+        .await;
     space.delete("trainer").await;
     let (_, message) = kept(&space, reasons::CLASS_NOT_READY).await;
     for word in [

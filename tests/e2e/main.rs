@@ -172,6 +172,7 @@ async fn end(bed: &Bed, failed: bool) -> bool {
     wrong.extend(roles_left(bed).await.err());
     wrong.extend(bed.stop_operator().await.err());
     delete_by_force().await;
+    wrong.extend(bed.launcher.uninstall(wrong.is_empty()).await.err());
     bed.clean_aws().await;
     for message in &wrong {
         eprintln!("error: {message}");
@@ -210,6 +211,7 @@ async fn stop_when_interrupted(bed: &'static Bed) {
     bed.interrupt();
     let _ = bed.stop_operator().await;
     delete_by_force().await;
+    let _ = bed.launcher.uninstall(false).await;
     bed.clean_aws().await;
     let _ = std::fs::remove_dir_all(&bed.launcher.directory);
     std::process::exit(130);

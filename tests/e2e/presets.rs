@@ -20,18 +20,31 @@ fn read(bucket: &str, prefix: &str) -> Value {
     json!({"preset": "s3-prefix-read", "with": {"bucket": [bucket], "prefix": [prefix]}})
 }
 
-async fn class(short: &str) -> Class {
+/// A namespace with a class of its own, which allows a few presets.
+async fn place(short: &str) -> (Space, Class) {
+    let space = Space::new(short).await;
     let presets = json!([
         {"name": "s3-prefix-read", "with": {"bucket": ["ml-data"], "prefix": ["{namespace}", "shared/*"]}},
         {"name": "polly-synthesize"},
         {"name": "sagemaker-training-job", "with": {"prefix": ["{namespace}"]}},
     ]);
-    Class::like_base(short, json!({"allow": {"presets": presets}})).await
+    let class = Class::like_base(short, json!({"allow": {"presets": presets}})).await;
+    (space, class)
+}
+
+/// The same with an object that reads what is its namespace's own, once that is ready.
+async fn reader(short: &str) -> Space {
+    let (space, class) = place(short).await;
+    let access = json!([read("ml-data", &space.name)]);
+    space
+        .create("trainer", json!({"className": class.name, "access": access}))
+        .await;
+    space.ready("trainer").await;
+    space
 }
 
 async fn a_preset_becomes_a_policy_of_the_role_and_a_tag_says_its_version() {
-    let space = Space::new("preset").await;
-    let class = class("preset").await;
+    let (space, class) = place("preset").await;
     let access = json!([read("ml-data", &space.name), {"preset": "polly-synthesize", "version": 1}]);
     let mark = space.bed.proxy.mark();
     space
@@ -54,15 +67,7 @@ async fn a_preset_becomes_a_policy_of_the_role_and_a_tag_says_its_version() {
 }
 
 async fn a_preset_follows_its_values_and_goes_with_its_entry() {
-    let space = Space::new("preset-change").await;
-    let class = class("preset-change").await;
-    space
-        .create(
-            "trainer",
-            json!({"className": class.name, "access": [read("ml-data", &space.name)]}),
-        )
-        .await;
-    space.ready("trainer").await;
+    let space = reader("preset-change").await;
     space
         .patch_spec("trainer", json!({"access": [read("ml-data", "shared/images")]}))
         .await;
@@ -81,15 +86,7 @@ async fn a_preset_follows_its_values_and_goes_with_its_entry() {
 }
 
 async fn what_somebody_does_to_the_policy_of_presets_is_put_back() {
-    let space = Space::new("preset-drift").await;
-    let class = class("preset-drift").await;
-    space
-        .create(
-            "trainer",
-            json!({"className": class.name, "access": [read("ml-data", &space.name)]}),
-        )
-        .await;
-    space.ready("trainer").await;
+    let space = reader("preset-drift").await;
     let whole = space.role("trainer").await.unwrap();
     let name = whole.arn.rsplit('/').next().unwrap();
     let wide = crate::support::aws::statement("s3:*", "*");
@@ -101,8 +98,7 @@ async fn what_somebody_does_to_the_policy_of_presets_is_put_back() {
 }
 
 async fn a_class_that_scopes_values_by_namespace_serves_each_namespace_its_own() {
-    let space = Space::new("preset-scope").await;
-    let class = class("preset-scope").await;
+    let (space, class) = place("preset-scope").await;
     let cases = [
         ("sibling", read("ml-data", &format!("{}-b", space.name))),
         ("bucket", read("other", &space.name)),
@@ -125,8 +121,7 @@ async fn a_class_that_scopes_values_by_namespace_serves_each_namespace_its_own()
 }
 
 async fn a_preset_passes_only_roles_that_the_class_lists() {
-    let space = Space::new("preset-pass").await;
-    let class = class("preset-pass").await;
+    let (space, class) = place("preset-pass").await;
     let access = |role: &str| json!([{"preset": "sagemaker-training-job", "with": {"prefix": [space.name], "executionRole": [role]}}]);
     space
         .create(

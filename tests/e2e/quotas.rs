@@ -1,5 +1,9 @@
-//! Quotas: what an object uses is shown, and what doesn't fit is refused with the numbers.
+//! Quotas: what an object uses is shown, and what doesn't fit is refused with the numbers; of Kubernetes, a quota of
+//! objects in a namespace, which keeps its tenants from taking all of the account's roles.
 
+use k8s_openapi::api::core::v1::ResourceQuota;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::api::{Api, PostParams};
 use mlservicerole_operator::api::condition::{reasons, types};
 use mlservicerole_operator::api::role::{QuotaUsage, Usage};
 use mlservicerole_operator::iam::quota;
@@ -7,13 +11,14 @@ use serde_json::{Value, json};
 
 use crate::support::aws::{READ_ONLY, S3_READ_ONLY, statement};
 use crate::support::space::condition;
-use crate::support::{Class, Fault, Space};
+use crate::support::{Class, Fault, Space, eventually};
 
 crate::trials![
     what_is_used_of_the_quotas_is_shown,
     too_many_policies_are_refused_before_any_call,
     a_trust_policy_for_too_many_is_refused_before_any_call,
     a_quota_that_aws_finds_used_up_is_told_as_one,
+    a_resource_quota_refuses_the_object_beyond_it_and_a_deletion_makes_room,
 ];
 
 async fn usage(space: &Space) -> Usage {
@@ -116,4 +121,66 @@ async fn a_quota_that_aws_finds_used_up_is_told_as_one() {
     assert!(condition(&object, types::STALLED).is_some());
     drop(full);
     space.ready("trainer").await;
+}
+
+/// What docs/classes.md tells admins to count.
+const COUNTED: &str = "count/mlserviceroles.mlservicerole.io";
+
+/// Waits until the quota is enforced and `used` objects are counted.
+async fn counted(quotas: &Api<ResourceQuota>, used: &str) {
+    eventually(&format!("the quota counts {used} objects"), || async {
+        let quota = quotas.get("mlserviceroles").await.map_err(|e| e.to_string())?;
+        let counted = quota
+            .status
+            .as_ref()
+            .and_then(|status| status.used.as_ref()?.get(COUNTED));
+        match counted == Some(&Quantity(used.to_owned())) {
+            true => Ok(()),
+            false => Err(format!("{:?}", quota.status)),
+        }
+    })
+    .await;
+}
+
+async fn a_resource_quota_refuses_the_object_beyond_it_and_a_deletion_makes_room() {
+    let space = Space::new("resource-quota").await;
+    let quotas: Api<ResourceQuota> = Api::namespaced(space.bed.client.clone(), &space.name);
+    let quota = serde_json::from_value(json!({
+        "metadata": {"name": "mlserviceroles"}, "spec": {"hard": {(COUNTED): "2"}},
+    }));
+    quotas
+        .create(&PostParams::default(), &quota.unwrap())
+        .await
+        .unwrap();
+    // Until the quota's controller has counted for the first time, the API server has nothing to hold an object against.
+    counted(&quotas, "0").await;
+    for name in ["one", "two"] {
+        space.create(name, json!({})).await;
+    }
+    for name in ["one", "two"] {
+        space.ready(name).await;
+    }
+    let mark = space.bed.proxy.mark();
+    let refusal = match space.try_create("three", json!({})).await {
+        Err(kube::Error::Api(status)) => status,
+        other => panic!("the third object isn't refused: {other:?}"),
+    };
+    assert_eq!(refusal.code, 403, "{refusal:?}");
+    for part in ["exceeded quota: mlserviceroles", COUNTED, "used: 2, limited: 2"] {
+        assert!(refusal.message.contains(part), "{part}: {}", refusal.message);
+    }
+    assert!(space.bed.proxy.writes_since(mark, &space.prefix()).is_empty());
+    // What is there is served as before, and its deletion makes room.
+    space
+        .patch_spec("one", json!({"managedPolicyArns": [READ_ONLY]}))
+        .await;
+    space.ready("one").await;
+    space.delete("two").await;
+    space.gone("two").await;
+    eventually("there is room again", || async {
+        let created = space.try_create("three", json!({})).await;
+        created.map(|_| ()).map_err(|e| e.to_string())
+    })
+    .await;
+    space.ready("three").await;
 }

@@ -19,6 +19,8 @@ crate::trials![
     a_deleted_service_account_is_created_again,
     a_service_account_is_bound_before_the_policies_are_there,
     a_service_account_has_one_role_only,
+    a_created_service_account_is_handed_over_to_the_object_that_waits_for_it,
+    a_created_service_account_that_is_taken_off_a_list_goes_to_the_next,
     a_contested_annotation_is_no_fight,
     another_audience_is_written_to_the_service_account,
 ];
@@ -196,11 +198,81 @@ async fn a_service_account_has_one_role_only() {
         "{}",
         claimed.message
     );
+    for (name, bound) in [("first", "1/1"), ("second", "0/1")] {
+        let says = format!("says that {bound} ServiceAccounts are bound");
+        space
+            .until(name, &says, |object| {
+                let status = object.status.as_ref()?;
+                (status.service_accounts_bound.as_deref() == Some(bound)).then_some(())
+            })
+            .await;
+    }
     space.bound("shared", &first).await;
     space.delete_and_wait("first").await;
     space.ready("second").await;
     let second = space.role("second").await.unwrap().arn;
     space.bound("shared", &second).await;
+}
+
+/// Two objects that list one ServiceAccount, which was created for the first. Answers the ServiceAccount's uid.
+async fn one_created_for_the_first_of_two(space: &Space) -> Option<String> {
+    let shared = json!({"serviceAccounts": [{"name": "shared"}]});
+    space.create("first", shared.clone()).await;
+    space.ready("first").await;
+    let created = space.account("shared").await.unwrap();
+    assert!(created.annotations().contains_key(CREATED_BY_ANNOTATION));
+    space.create("second", shared).await;
+    space
+        .reported(
+            "second",
+            types::SERVICE_ACCOUNTS_BOUND,
+            reasons::SERVICE_ACCOUNT_CLAIMED,
+        )
+        .await;
+    created.uid()
+}
+
+/// Whether the second object has bound the very ServiceAccount that was created for the first.
+async fn assert_handed_over(space: &Space, uid: Option<String>) {
+    space.ready("second").await;
+    let second = space.role("second").await.unwrap().arn;
+    let handed_over = space.bound("shared", &second).await;
+    assert_eq!(
+        handed_over.uid(),
+        uid,
+        "the tokens of running pods are of this one"
+    );
+    assert!(!handed_over.annotations().contains_key(CREATED_BY_ANNOTATION));
+    assert!(bound_by(&handed_over).is_some_and(|by| by.starts_with("second/")));
+    space
+        .event("first", "says why the ServiceAccount was kept", |event| {
+            event.contains("ServiceAccountKept") && event.contains("second")
+        })
+        .await;
+}
+
+async fn a_created_service_account_is_handed_over_to_the_object_that_waits_for_it() {
+    let space = Space::new("handed-over").await;
+    let uid = one_created_for_the_first_of_two(&space).await;
+    space.delete_and_wait("first").await;
+    assert_handed_over(&space, uid.clone()).await;
+    // The second one didn't have it created.
+    space.delete_and_wait("second").await;
+    let left = space.account("shared").await.expect("nobody's to delete");
+    assert_eq!(left.uid(), uid);
+    assert!(left.annotations().is_empty(), "{:?}", left.annotations());
+}
+
+async fn a_created_service_account_that_is_taken_off_a_list_goes_to_the_next() {
+    let space = Space::new("taken-off").await;
+    let uid = one_created_for_the_first_of_two(&space).await;
+    space
+        .patch_spec("first", json!({"serviceAccounts": [{"name": "own"}]}))
+        .await;
+    assert_handed_over(&space, uid).await;
+    space.ready("first").await;
+    space.delete_and_wait("first").await;
+    assert!(space.account("own").await.is_none(), "nobody else lists it");
 }
 
 async fn a_contested_annotation_is_no_fight() {

@@ -12,10 +12,46 @@ use crate::requests::{
 };
 
 /// All of them.
-pub fn attempts() -> Vec<(&'static str, Request)> {
-    let mut all = to_give();
-    all.extend(to_take());
+pub fn attempts() -> Vec<(String, Request)> {
+    let listed = to_give().into_iter().chain(to_take());
+    let mut all: Vec<(String, Request)> = listed.map(|(name, request)| (name.to_owned(), request)).collect();
+    all.extend(WRITES.iter().flat_map(|(what, action)| on_others(what, action)));
     all
+}
+
+/// What the operator does to roles of its own, once they are its own.
+const WRITES: [(&str, &str); 10] = [
+    ("attach to", "iam:AttachRolePolicy"),
+    ("detach from", "iam:DetachRolePolicy"),
+    ("put an inline policy on", "iam:PutRolePolicy"),
+    ("delete an inline policy of", "iam:DeleteRolePolicy"),
+    ("let others into", "iam:UpdateAssumeRolePolicy"),
+    ("set the boundary of", "iam:PutRolePermissionsBoundary"),
+    ("remove the boundary of", "iam:DeleteRolePermissionsBoundary"),
+    ("change the description of", "iam:UpdateRole"),
+    ("take tags off", "iam:UntagRole"),
+    ("delete", "iam:DeleteRole"),
+];
+
+/// The same done to every other role.
+fn on_others(what: &str, action: &str) -> Vec<(String, Request)> {
+    [
+        ("another cluster's role", on(action, THEIRS, "staging")),
+        ("a role outside", on(action, OUTSIDE, "prod")),
+        ("the operator's own role", on(action, OPERATOR, "prod")),
+        ("a role of another account", on(action, OTHER_ACCOUNT, "prod")),
+        ("a role without tags", untagged(action, OURS)),
+        ("a role that is not adopted yet", untagged(action, LEGACY)),
+    ]
+    .map(|(whose, request)| {
+        let request = match action {
+            "iam:AttachRolePolicy" | "iam:DetachRolePolicy" => attach(request, READ_ONLY),
+            "iam:UntagRole" => request.with("aws:TagKeys", "team"),
+            _ => request,
+        };
+        (format!("{what} {whose}"), request)
+    })
+    .into()
 }
 
 /// To make roles, and to give them more.
@@ -146,26 +182,6 @@ fn to_give() -> Vec<(&'static str, Request)> {
             ),
         ),
         (
-            "attach to another cluster's role",
-            attach(on("iam:AttachRolePolicy", THEIRS, "staging"), READ_ONLY),
-        ),
-        (
-            "attach to a role outside",
-            attach(on("iam:AttachRolePolicy", OUTSIDE, "prod"), READ_ONLY),
-        ),
-        (
-            "attach to a role without tags",
-            attach(untagged("iam:AttachRolePolicy", OURS), READ_ONLY),
-        ),
-        (
-            "attach to the operator's own role",
-            attach(on("iam:AttachRolePolicy", OPERATOR, "prod"), READ_ONLY),
-        ),
-        (
-            "attach to a role that is not adopted yet",
-            attach(untagged("iam:AttachRolePolicy", LEGACY), READ_ONLY),
-        ),
-        (
             "put an inline policy on a role without a boundary",
             unbound("iam:PutRolePolicy"),
         ),
@@ -173,46 +189,10 @@ fn to_give() -> Vec<(&'static str, Request)> {
             "put an inline policy on a role with another boundary",
             on_role("iam:PutRolePolicy", OURS, &marks("prod"), Some(FORMER_BOUNDARY)),
         ),
-        (
-            "put an inline policy on another cluster's role",
-            on("iam:PutRolePolicy", THEIRS, "staging"),
-        ),
-        (
-            "put an inline policy on a role outside",
-            on("iam:PutRolePolicy", OUTSIDE, "prod"),
-        ),
-        (
-            "put an inline policy on the operator's own role",
-            on("iam:PutRolePolicy", OPERATOR, "prod"),
-        ),
-        (
-            "put an inline policy on a role that is not adopted yet",
-            untagged("iam:PutRolePolicy", LEGACY),
-        ),
         // Boundaries.
         ("remove a boundary", owned("iam:DeleteRolePermissionsBoundary")),
-        (
-            "remove the boundary of another cluster's role",
-            on("iam:DeleteRolePermissionsBoundary", THEIRS, "staging"),
-        ),
-        (
-            "remove the operator's own boundary",
-            on("iam:DeleteRolePermissionsBoundary", OPERATOR, "prod"),
-        ),
         ("set another boundary", bound(OURS, "prod", FORMER_BOUNDARY)),
         ("set a boundary that bounds nothing", bound(OURS, "prod", ADMIN)),
-        (
-            "set the boundary of another cluster's role",
-            bound(THEIRS, "staging", BOUNDARY),
-        ),
-        (
-            "set the boundary of a role outside",
-            bound(OUTSIDE, "prod", BOUNDARY),
-        ),
-        (
-            "set the operator's own boundary",
-            bound(OPERATOR, "prod", BOUNDARY),
-        ),
         (
             "change what the boundary says",
             plain("iam:CreatePolicyVersion", BOUNDARY),
@@ -243,22 +223,6 @@ fn to_take() -> Vec<(&'static str, Request)> {
     let claim = [(tags::CLUSTER, "prod")];
     vec![
         // Trust.
-        (
-            "let others into another cluster's role",
-            on("iam:UpdateAssumeRolePolicy", THEIRS, "staging"),
-        ),
-        (
-            "let others into a role outside",
-            on("iam:UpdateAssumeRolePolicy", OUTSIDE, "prod"),
-        ),
-        (
-            "let others into the operator's own role",
-            on("iam:UpdateAssumeRolePolicy", OPERATOR, "prod"),
-        ),
-        (
-            "let others into a role that is not adopted yet",
-            untagged("iam:UpdateAssumeRolePolicy", LEGACY),
-        ),
         (
             "let others into a role with another boundary",
             on_role(
@@ -374,56 +338,10 @@ fn to_take() -> Vec<(&'static str, Request)> {
             "take an ownership tag off together with another",
             untag("stray").with("aws:TagKeys", tags::CLUSTER),
         ),
-        (
-            "take tags off another cluster's role",
-            on("iam:UntagRole", THEIRS, "staging").with("aws:TagKeys", "team"),
-        ),
-        (
-            "take tags off a role outside",
-            on("iam:UntagRole", OUTSIDE, "prod").with("aws:TagKeys", "team"),
-        ),
         // Taking away from others.
-        (
-            "delete another cluster's role",
-            on("iam:DeleteRole", THEIRS, "staging"),
-        ),
-        ("delete a role outside", on("iam:DeleteRole", OUTSIDE, "prod")),
-        (
-            "delete the operator's own role",
-            on("iam:DeleteRole", OPERATOR, "prod"),
-        ),
-        ("delete a role without tags", untagged("iam:DeleteRole", OURS)),
-        (
-            "delete a role that is not adopted yet",
-            untagged("iam:DeleteRole", LEGACY),
-        ),
         (
             "delete a role that another cluster left behind",
             on_role("iam:DeleteRole", LEGACY, &left_behind("staging"), None),
-        ),
-        (
-            "detach from another cluster's role",
-            attach(on("iam:DetachRolePolicy", THEIRS, "staging"), READ_ONLY),
-        ),
-        (
-            "detach from a role outside",
-            attach(on("iam:DetachRolePolicy", OUTSIDE, "prod"), READ_ONLY),
-        ),
-        (
-            "delete an inline policy of another cluster's role",
-            on("iam:DeleteRolePolicy", THEIRS, "staging"),
-        ),
-        (
-            "rename another cluster's role",
-            on("iam:UpdateRole", THEIRS, "staging"),
-        ),
-        (
-            "lengthen the sessions of a role outside",
-            on("iam:UpdateRole", OUTSIDE, "prod"),
-        ),
-        (
-            "change a role of the same name in another account",
-            on("iam:UpdateRole", OTHER_ACCOUNT, "prod"),
         ),
         // Other people's things.
         (

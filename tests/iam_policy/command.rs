@@ -15,6 +15,31 @@ pub struct Outcome {
     pub stderr: String,
 }
 
+impl Outcome {
+    /// That it ended with this code, and said all of this beside what it printed.
+    #[track_caller]
+    fn ended(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, code, "{self:#?}");
+        for words in words {
+            assert!(self.stderr.contains(words), "{words}: {}", self.stderr);
+        }
+    }
+
+    /// The same where it is refused, so that nothing is printed.
+    #[track_caller]
+    fn refused(&self, code: i32, words: &[&str]) {
+        self.ended(code, words);
+        assert_eq!(self.stdout, "");
+    }
+
+    /// What was printed, as JSON.
+    #[track_caller]
+    fn printed(&self) -> Value {
+        assert_eq!(self.code, 0, "{self:#?}");
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+}
+
 /// Runs `iam-policy` in the repository's root.
 pub fn iam_policy(arguments: &[&str], stdin: &str) -> Outcome {
     let mut child = Command::new(env!("CARGO_BIN_EXE_mlservicerole-operator"))
@@ -63,14 +88,8 @@ fn with(more: &[&'static str]) -> Vec<&'static str> {
 #[test]
 fn one_policy_is_printed_as_it_is_and_its_size_told_aside() {
     let outcome = iam_policy(&KNOWN, &class("ml", &bounded()));
-    assert_eq!(outcome.code, 0, "{outcome:#?}");
-    let printed: Value = serde_json::from_str(&outcome.stdout).unwrap();
-    assert_eq!(printed["Version"], "2012-10-17");
-    assert!(
-        outcome.stderr.contains("of 6144 characters"),
-        "{}",
-        outcome.stderr
-    );
+    assert_eq!(outcome.printed()["Version"], "2012-10-17");
+    outcome.ended(0, &["of 6144 characters"]);
 }
 
 #[test]
@@ -97,17 +116,10 @@ fn each_kind_of_policy_is_printed_and_only_one_at_a_time() {
             kind,
         ];
         let outcome = iam_policy(&with(&role), &class("ml", &bounded()));
-        assert_eq!(outcome.code, 0, "{kind}: {outcome:#?}");
-        let policy: Value = serde_json::from_str(&outcome.stdout).unwrap();
+        let policy = outcome.printed();
         assert!(policy["Statement"].is_array(), "{policy}");
     }
-    let outcome = iam_policy(&with(&["--scp", "--rcp"]), "");
-    assert_eq!(outcome.code, 2);
-    assert!(
-        outcome.stderr.contains("cannot be used with"),
-        "{}",
-        outcome.stderr
-    );
+    iam_policy(&with(&["--scp", "--rcp"]), "").refused(2, &["cannot be used with"]);
 }
 
 #[test]
@@ -138,9 +150,7 @@ fn what_cannot_be_known_offline_is_asked_for_by_the_name_of_the_flag() {
         (vec!["--class", "-"], &spec, "--cluster-name"),
     ];
     for (arguments, spec, flag) in cases {
-        let outcome = iam_policy(&arguments, &class("ml", spec));
-        assert_eq!((outcome.code, outcome.stdout.as_str()), (2, ""), "{arguments:?}");
-        assert!(outcome.stderr.contains(flag), "{flag}: {}", outcome.stderr);
+        iam_policy(&arguments, &class("ml", spec)).refused(2, &[flag]);
     }
 }
 
@@ -148,13 +158,7 @@ fn what_cannot_be_known_offline_is_asked_for_by_the_name_of_the_flag() {
 fn a_class_that_the_guard_refuses_is_refused_in_its_words() {
     let mut spec = bounded();
     spec["allow"]["adopt"][0]["arn"] = json!("arn:aws:iam::111122223333:role/aws-service-role/x/y");
-    let outcome = iam_policy(&KNOWN, &class("ml", &spec));
-    assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""));
-    assert!(
-        outcome.stderr.contains("class \"ml\": allow.adopt"),
-        "{}",
-        outcome.stderr
-    );
+    iam_policy(&KNOWN, &class("ml", &spec)).refused(1, &["class \"ml\": allow.adopt"]);
 }
 
 #[test]
@@ -169,7 +173,6 @@ fn a_live_class_that_changes_its_boundary_gives_both_and_a_note() {
             "pendingRoles": 2}},
     });
     let outcome = iam_policy(&KNOWN, &live.to_string());
-    assert_eq!(outcome.code, 0, "{outcome:#?}");
     let by_flag = iam_policy(
         &with(&[
             "--former-boundary",
@@ -179,64 +182,39 @@ fn a_live_class_that_changes_its_boundary_gives_both_and_a_note() {
     );
     assert_eq!(outcome.stdout, by_flag.stdout);
     assert!(outcome.stdout.contains(former));
-    for words in [
+    let words = [
         "status.boundaryChange.from",
         former,
         "check that it is one of yours",
         "\"nonsense\"",
-    ] {
-        assert!(outcome.stderr.contains(words), "{words}: {}", outcome.stderr);
-    }
+    ];
+    outcome.ended(0, &words);
 }
 
 #[test]
 fn what_is_no_class_is_named() {
     let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: stray}\n---\n";
-    let outcome = iam_policy(&KNOWN, &format!("{other}{}", class("ml", &bounded())));
-    assert_eq!(outcome.code, 2);
-    assert!(
-        outcome.stderr.contains("ConfigMap \"stray\""),
-        "{}",
-        outcome.stderr
-    );
+    iam_policy(&KNOWN, &format!("{other}{}", class("ml", &bounded()))).refused(2, &["ConfigMap \"stray\""]);
 
     let mistyped = class("ml", &bounded()).replace("MlServiceRoleClass", "MlServiceRoleKlass");
-    let outcome = iam_policy(&KNOWN, &mistyped);
-    assert_eq!(outcome.code, 2);
-    assert!(
-        outcome.stderr.contains("MlServiceRoleKlass \"ml\""),
-        "{}",
-        outcome.stderr
-    );
+    iam_policy(&KNOWN, &mistyped).refused(2, &["MlServiceRoleKlass \"ml\""]);
 }
 
 #[test]
 fn roles_beside_their_class_are_passed_over_with_a_note() {
     let role = "apiVersion: mlservicerole.io/v1alpha1\nkind: MlServiceRole\nmetadata: {name: trainer}\n---\n";
-    let outcome = iam_policy(&KNOWN, &format!("{role}{}", class("ml", &bounded())));
-    assert_eq!(outcome.code, 0);
-    assert!(
-        outcome.stderr.contains("MlServiceRole \"trainer\""),
-        "{}",
-        outcome.stderr
-    );
-    assert_eq!(iam_policy(&KNOWN, role).code, 2, "no class at all");
+    let both = format!("{role}{}", class("ml", &bounded()));
+    iam_policy(&KNOWN, &both).ended(0, &["MlServiceRole \"trainer\""]);
+    // No class at all.
+    iam_policy(&KNOWN, role).refused(2, &[]);
 }
 
 #[test]
 fn a_class_that_is_there_twice_or_malformed_is_an_error() {
     let twice = class("ml", &bounded()).repeat(2);
-    let outcome = iam_policy(&KNOWN, &twice);
-    assert_eq!(outcome.code, 2);
-    assert!(outcome.stderr.contains("twice"), "{}", outcome.stderr);
-
-    let outcome = iam_policy(&KNOWN, &class("ml", &json!({"roles": {}, "allow": {}})));
-    assert_eq!(outcome.code, 2);
-    assert!(
-        outcome.stderr.contains("permissionsBoundary"),
-        "{}",
-        outcome.stderr
-    );
+    iam_policy(&KNOWN, &twice).refused(2, &["twice"]);
+    let malformed = class("ml", &json!({"roles": {}, "allow": {}}));
+    iam_policy(&KNOWN, &malformed).refused(2, &["permissionsBoundary"]);
 }
 
 #[test]
@@ -247,17 +225,13 @@ fn several_policies_are_an_object_by_name_and_a_note_says_that_they_belong_toget
         .collect();
     spec["allow"]["managedPolicyArns"] = json!(arns);
     let outcome = iam_policy(&KNOWN, &class("ml", &spec));
-    assert_eq!(outcome.code, 0, "{outcome:#?}");
-    let printed: serde_json::Map<String, Value> = serde_json::from_str(&outcome.stdout).unwrap();
+    let printed = outcome.printed();
+    let printed = printed.as_object().unwrap();
     assert!(printed.len() > 1 && printed.len() <= 10, "{:?}", printed.keys());
     assert!(printed.keys().all(|name| name.starts_with("operator-")));
     for arn in &arns {
         assert!(outcome.stdout.contains(arn.as_str()), "{arn}");
     }
-    assert!(
-        outcome.stderr.contains("attach all of them"),
-        "{}",
-        outcome.stderr
-    );
+    outcome.ended(0, &["attach all of them"]);
     assert!(outcome.stdout.contains(LEGACY));
 }

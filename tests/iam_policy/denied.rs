@@ -25,7 +25,7 @@ fn each_attempt_is_denied_and_they_are_many() {
             "{name}: {request:#?}"
         );
     }
-    let mut names: Vec<&str> = attempts.iter().map(|(name, _)| *name).collect();
+    let mut names: Vec<&str> = attempts.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), attempts.len(), "each attempt has a name of its own");

@@ -220,7 +220,7 @@ impl Life {
                 Next::Recall(what) => {
                     let state = self.cluster.former_state(&what).await.unwrap();
                     record.knowledge_mut(name).recalled = Some(Recalled {
-                        name: what,
+                        sought: what,
                         state: state.map(Box::new),
                         as_of: self.now(),
                     });

@@ -78,29 +78,92 @@ fn workloads_pass_and_escalations_do_not_whatever_inline_policies_may_say() {
     }
 }
 
-/// What only takes rights away is left out.
-#[test]
-fn what_gives_rights_takes_credentials_or_opens_a_session_on_the_floor_is_beyond_the_boundary() {
+fn floor() -> Vec<String> {
     let floor: Value = serde_json::from_str(include_str!("../../src/guard/escalating.json")).unwrap();
-    let (policies, _) = boundary(json!({}));
-    let mut looked_at = 0;
-    for entry in floor["actions"].as_array().unwrap() {
-        let (action, kind) = (entry["action"].as_str().unwrap(), entry["kind"].as_str().unwrap());
-        let name = action.split(':').nth(1).unwrap();
-        let takes_away = ["Delete", "Revoke", "Retire", "Dissociate", "Remove"]
-            .iter()
-            .any(|verb| name.starts_with(verb));
-        let counts = [
-            "writes who may do what",
-            "takes credentials of another principal",
-            "opens a session on what has another role",
-        ];
-        if counts.contains(&kind) && !takes_away {
-            looked_at += 1;
-            assert!(!allows(&policies, action, "anything"), "{action}");
-        }
+    let actions = floor["actions"].as_array().unwrap();
+    actions
+        .iter()
+        .map(|entry| entry["action"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Also what only takes rights away: with a resource's policy goes what it denies.
+#[test]
+fn nothing_of_the_floor_is_within_the_boundary() {
+    let (policies, notes) = boundary(json!({}));
+    for action in floor() {
+        assert!(!allows(&policies, &action, "anything"), "{action}");
     }
-    assert!(looked_at > 400, "{looked_at}");
+    assert_eq!(notes, Vec::<String>::new());
+    let size = quota::size(&policies[0].to_string());
+    let docs = include_str!("../../docs/operator-permissions.md");
+    let written = format!("{},{:03} of the 6,144 characters", size / 1000, size % 1000);
+    assert!(docs.contains(&written), "{written}");
+    assert!(size <= 5_750, "{size}: too little is left for what classes add");
+}
+
+#[test]
+fn what_inline_rules_open_of_other_services_is_denied_where_it_is_of_the_floor() {
+    let (policies, notes) = boundary(json!({"inline": [{"actions": ["batch:*"], "resources": ["*"]}]}));
+    assert!(allows(&policies, "batch:DescribeJobs", "anything"));
+    let mut looked_at = 0;
+    for action in floor() {
+        looked_at += usize::from(action.starts_with("batch:"));
+        assert!(!allows(&policies, &action, "anything"), "{action}");
+    }
+    assert!(looked_at > 0);
+    assert_eq!(notes, Vec::<String>::new());
+}
+
+#[test]
+fn where_there_is_no_room_what_matters_least_is_left_out_and_a_note_says_what() {
+    let rule = |n: usize| json!({"actions": ["athena:GetQueryResults"], "resources": [format!("arn:aws:athena:*:*:workgroup/{n:0>60}")]});
+    let rules = |count: usize| json!({"inline": (0..count).map(rule).collect::<Vec<_>>()});
+    let inside = |count: usize| {
+        let (policies, notes) = boundary(rules(count));
+        let inside: Vec<String> = floor()
+            .into_iter()
+            .filter(|action| allows(&policies, action, "anything"))
+            .collect();
+        (inside, notes)
+    };
+    let (left_out, notes) = inside(6);
+    assert!(!left_out.is_empty());
+    let takes_away = |action: &String| {
+        let name = action.split(':').nth(1).unwrap();
+        ["Delete", "Dissociate", "Remove", "Retire", "Revoke"]
+            .iter()
+            .any(|verb| name.starts_with(verb))
+    };
+    assert!(left_out.iter().all(takes_away), "{left_out:?}");
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(
+        notes[0].contains("no room") && notes[0].contains(&left_out[0]),
+        "{notes:?}"
+    );
+
+    let (left_out, notes) = inside(13);
+    assert!(!left_out.iter().all(takes_away), "{left_out:?}");
+    for action in ESCALATIONS {
+        assert!(!left_out.contains(&action.to_owned()), "{action}");
+    }
+    assert_eq!(notes.len(), 1, "{notes:?}");
+}
+
+#[test]
+fn a_consent_to_one_action_leaves_its_neighbours_denied() {
+    let (policies, notes) =
+        boundary(json!({"escalatingActions": ["bedrock:UpdateAgentAlias", "s3:PutBucketPolicy"]}));
+    for (action, is) in [
+        ("bedrock:UpdateAgentAlias", true),
+        ("bedrock:UpdateFlowAlias", false),
+        ("s3:PutBucketPolicy", true),
+        ("s3:PutAccessPointPolicy", false),
+        ("s3:PutMultiRegionAccessPointPolicy", false),
+    ] {
+        assert_eq!(allows(&policies, action, "anything"), is, "{action}");
+    }
+    assert_eq!(notes.len(), 2, "{notes:?}");
 }
 
 #[test]

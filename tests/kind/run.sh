@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The charts on kind, with LocalStack in a container beside it: from install to uninstall (tests/chart/life). Needs Docker,
-# kind and kubectl. Not yet run: where this was written there is no Docker. Everything but the cluster's creation is what
-# tests/node/run does, too.
+# The charts on kind, with LocalStack in a container beside it and the pod identity webhook in it: from install to uninstall
+# (tests/chart/life), and the end-to-end suite. Needs Docker, kind, kubectl and Go. Not yet run:
+# where this was written there is no Docker daemon. Everything but the cluster's creation, LocalStack's start and the webhook
+# is what tests/node/run does, too, which has been run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -11,36 +12,81 @@ source tests/lib.sh
 readonly NAME=mlservicerole REPOSITORY=mlservicerole-operator TAG=kind
 # The last release that runs without a licence.
 readonly LOCALSTACK=docker.io/localstack/localstack:4.14.0
+readonly WORKLOAD=localhost/workload:1
+# A port of its own, since LocalStack's usual one may be taken by somebody's own.
+readonly ENDPOINT=http://127.0.0.1:14566 WEBHOOK=pod-identity-webhook
+STARTED=
+STATUS=0
 
 main() {
+  local program address
+  for program in docker go kind kubectl openssl; do
+    command -v "$program" >/dev/null || { echo "$program is missing" >&2; exit 1; }
+  done
+  if kind get clusters 2>/dev/null | grep -qx "$NAME"; then
+    echo "there is a kind cluster $NAME already: kind delete cluster --name $NAME" >&2
+    exit 1
+  fi
   new_scratch
-  trap 'take_down; clean_up' EXIT
+  # clean_up reports the status, so it must find it as it was.
+  trap 'STATUS=$?; set +e; take_down; (exit "$STATUS"); clean_up' EXIT
   export KUBECONFIG="$SCRATCH/kubeconfig"
   phase "build the image" docker build --build-arg VERSION="$TAG" --tag "$REPOSITORY:$TAG" .
+  STARTED=yes
   phase "make a cluster" kind create cluster --name "$NAME" --wait 2m
   phase "bring the image to its node" kind load docker-image --name "$NAME" "$REPOSITORY:$TAG"
+  phase "bring a workload there, too" bring_workload
   # On the network of the cluster, so that pods reach it; and on a port of this machine, so that we do.
-  phase "start LocalStack" docker run --detach --name "$NAME-aws" --network kind --publish 127.0.0.1:4566:4566 \
+  phase "start LocalStack" docker run --detach --name "$NAME-aws" --network kind --publish "${ENDPOINT##*/}:4566" \
     --env SERVICES=iam,sts --env EAGER_SERVICE_LOADING=1 "$LOCALSTACK"
+  export AWS_ENDPOINT_URL="$ENDPOINT"
   phase "LocalStack answers" answers
-  local address
+  phase "start the pod identity webhook" start_webhook
   address="$(docker inspect --format '{{.NetworkSettings.Networks.kind.IPAddress}}' "$NAME-aws")"
-  AWS_ENDPOINT_URL=http://127.0.0.1:4566 POD_AWS_ENDPOINT_URL="http://$address:4566" \
+  POD_AWS_ENDPOINT_URL="http://$address:4566" WORKLOAD_IMAGE="$WORKLOAD" \
     phase "the charts from install to uninstall" tests/chart/life "$REPOSITORY" "$TAG"
+  # It brings operators of its own, outside the cluster, so it comes when the chart's is gone.
+  phase "the end-to-end suite" tests/run e2e
+}
+
+# One static program, without a registry.
+bring_workload() {
+  (cd tests/testbed/workload && CGO_ENABLED=0 go build -trimpath -o "$SCRATCH/workload" .)
+  tar -C "$SCRATCH" -c workload |
+    docker import --change 'ENTRYPOINT ["/workload"]' --change 'USER 65535:65535' - "$WORKLOAD"
+  kind load docker-image --name "$NAME" "$WORKLOAD"
 }
 
 answers() {
   for _ in $(seq 120); do
-    if AWS_ENDPOINT_URL=http://127.0.0.1:4566 iam ListRoles >/dev/null 2>&1; then return; fi
+    if iam ListRoles >/dev/null 2>&1; then return; fi
     sleep 0.5
   done
   docker logs "$NAME-aws" >&2
   return 1
 }
 
+# Its own authority is its certificate.
+start_webhook() {
+  openssl req -x509 -newkey rsa:2048 -nodes -days 1 -keyout "$SCRATCH/tls.key" -out "$SCRATCH/tls.crt" \
+    -subj "/CN=$WEBHOOK.$WEBHOOK.svc" -addext "subjectAltName=DNS:$WEBHOOK.$WEBHOOK.svc" 2>/dev/null
+  kubectl create namespace "$WEBHOOK"
+  kubectl create secret tls "$WEBHOOK" -n "$WEBHOOK" --cert "$SCRATCH/tls.crt" --key "$SCRATCH/tls.key"
+  sed "s|CA_BUNDLE|$(base64 -w 0 <"$SCRATCH/tls.crt")|" tests/kind/webhook.yaml | kubectl apply --server-side -f -
+  kubectl rollout status "deployment/$WEBHOOK" -n "$WEBHOOK" --timeout=2m
+}
+
+# Only what this run made.
 take_down() {
-  docker rm --force "$NAME-aws" >/dev/null 2>&1 || true
-  kind delete cluster --name "$NAME" || true
+  stop_group
+  [[ -n "$STARTED" ]] || return 0
+  if [[ "$STATUS" -ne 0 ]]; then
+    kubectl get pods -A -o wide >&2
+    kubectl get events -A --sort-by=.lastTimestamp 2>/dev/null | tail -n 30 >&2
+    docker logs --tail 30 "$NAME-aws" >&2
+  fi
+  docker rm --force "$NAME-aws" >/dev/null 2>&1
+  kind delete cluster --name "$NAME"
 }
 
 main

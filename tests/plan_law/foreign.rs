@@ -20,7 +20,7 @@ use crate::invariants;
 use crate::observed::observed;
 use crate::steps::{Moment, is_own};
 use crate::support::fake_iam::FakeRole;
-use crate::takeover::{claim_is_refused, ended_as_it_was, is_given_back, is_nobodys, may_claim};
+use crate::takeover::{claim_is_refused, ended_as_it_was, is_given_back, is_lost, is_nobodys, may_claim};
 use crate::world::{Case, Ended, World};
 
 /// What a case came to.
@@ -235,6 +235,9 @@ fn expected(world: &World<'_>, was_ours: bool) -> Expected {
             // Let go before: what others did to the role since then is nothing of ours.
             _ if world.cluster.object().is_none() => Expected::Released { role_stays: own },
             Retention::Refused(_) if own => Expected::Blocked,
+            Retention::Unsaid if own && role.as_ref().is_some_and(|role| is_lost(world, role)) => {
+                Expected::Blocked
+            }
             _ => Expected::Released { role_stays: false },
         },
         None => {

@@ -85,6 +85,11 @@ impl Start {
             && self.records == world.cluster.former_states()
     }
 
+    /// That no role is different, and no record of what one was.
+    pub fn has_the_same_roles(&self, world: &World<'_>) -> bool {
+        self.roles == world.iam.snapshot() && self.records == world.cluster.former_states()
+    }
+
     fn foreign_roles(&self, world: &World<'_>, found: &mut Vec<String>) {
         let ours = world.case.arn().name().as_str();
         let foreign = self
@@ -208,7 +213,10 @@ impl Start {
                 && before.annotation(ROLE_ARN_ANNOTATION) == Some(&arn)
                 && before.managers() == BTreeSet::from([FIELD_MANAGER])
                 && before.secrets == 0;
-            if gone && !only_ours {
+            let mut rivals = world.case.observed.rivals.iter();
+            let is_handed_over = rivals
+                .any(|rival| !rival.deleting && rival.service_accounts.iter().any(|listed| listed == name));
+            if gone && (!only_ours || is_handed_over) {
                 found.push(format!("ServiceAccount {name} was deleted"));
             }
         }

@@ -13,7 +13,7 @@ use crate::faults;
 use crate::invariants::{Start, is_as_wanted};
 use crate::observed::observed;
 use crate::support::fake_iam::FakeRole;
-use crate::takeover::{claim_is_refused, former, is_adopted, is_given_back};
+use crate::takeover::{claim_is_refused, former, is_adopted, is_given_back, is_lost};
 use crate::world::{Case, Drive, Ended, World};
 
 /// How many cases came to what, so that nobody trusts a test whose cases are all alike.
@@ -77,6 +77,8 @@ impl Tally {
 enum Expected {
     AtRest,
     Blocked,
+    /// Blocked with the role as it was, once the ServiceAccounts are let go.
+    Kept,
     Released,
 }
 
@@ -85,8 +87,11 @@ fn expected(case: &Case) -> Expected {
     match &case.desired.departure {
         Some(departure) => {
             let undecided = matches!(departure.retain, Retention::Refused(_));
-            if undecided && role.is_some() && case.observed.ours {
+            let own = role.filter(|_| case.observed.ours);
+            if undecided && own.is_some() {
                 Expected::Blocked
+            } else if own.is_some_and(|role| is_lost(&World::new(case), role)) {
+                Expected::Kept
             } else {
                 Expected::Released
             }
@@ -153,7 +158,7 @@ async fn check_case(case: &Case, dice: &mut Dice) -> Tally {
         synced: usize::from(expected == Expected::AtRest),
         created: usize::from(expected == Expected::AtRest && absent),
         released: usize::from(expected == Expected::Released),
-        blocked: usize::from(expected == Expected::Blocked),
+        blocked: usize::from(matches!(expected, Expected::Blocked | Expected::Kept)),
         taken_over: usize::from(claims && expected == Expected::AtRest),
         refused: usize::from(claims && expected == Expected::Blocked),
         given_back: usize::from(given_back && recorded),
@@ -190,7 +195,8 @@ async fn whole<'a>(case: &'a Case, start: &Start, expected: Expected) -> Whole<'
     one_plan(case, &drive);
     again(&world, expected, &mut record).await;
     let cuts = cuts.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let one = drive.plans == 1 && drive.surprises == 0 && expected != Expected::Blocked;
+    let one =
+        drive.plans == 1 && drive.surprises == 0 && !matches!(expected, Expected::Blocked | Expected::Kept);
     Whole {
         steps: cuts.len(),
         plan: one.then(|| world.begun()),
@@ -290,7 +296,7 @@ async fn with_faults(case: &Case, start: &Start, expected: Expected, dice: &mut 
 
 /// At rest it stays at rest, also for a process that begins anew: nothing is written any more.
 async fn again(world: &World<'_>, expected: Expected, record: &mut Record) {
-    if expected == Expected::Blocked {
+    if matches!(expected, Expected::Blocked | Expected::Kept) {
         return;
     }
     for mut record in [std::mem::take(record), Record::default()] {
@@ -322,6 +328,12 @@ fn at_end(start: &Start, world: &World<'_>, expected: Expected, drive: &Drive) {
             assert!(
                 start.is_unchanged(world),
                 "something was done though all is blocked"
+            );
+        }
+        (Ended::Blocked(_), Expected::Kept) => {
+            assert!(
+                start.has_the_same_roles(world),
+                "a role was changed that nobody can give back"
             );
         }
         (ended, expected) => panic!("{expected:?} was expected, it ended in {ended:?}"),

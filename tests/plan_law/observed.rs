@@ -87,6 +87,7 @@ pub fn observed(dice: &mut Dice, desired: &Desired) -> Observed {
             uid: uid.to_owned(),
             created: format!("2026-01-01T0{hour}:00:00Z"),
             deleting: false,
+            observes: false,
             service_accounts: Vec::new(),
         })
         .collect();
@@ -94,6 +95,7 @@ pub fn observed(dice: &mut Dice, desired: &Desired) -> Observed {
         .into_iter()
         .map(|rival| Rival {
             deleting: dice.one_in(4),
+            observes: dice.one_in(4),
             service_accounts: dice
                 .at_most(2, &ACCOUNTS)
                 .into_iter()

@@ -137,15 +137,23 @@ pub fn holds_former(record: &FormerState, role: &FakeRole) -> bool {
 /// What a role of the object's was before it was taken over, where the object is going and gives it back.
 pub fn former<'r>(world: &World<'_>, role: &FakeRole, records: &'r Records) -> Option<&'r FormerState> {
     let departure = world.case.desired.departure.as_ref()?;
-    let record = records.get(role.tags.get(tags::ADOPTED)?)?;
-    let its_own = record.role_id == role.id && record.role_arn == role.arn;
-    (departure.retain == Retention::Unsaid && its_own).then_some(record)
+    let named = role.tags.get(tags::ADOPTED).and_then(|name| records.get(name));
+    let mut all = named.into_iter().chain(records.values());
+    let its_own = |record: &&FormerState| record.role_id == role.id && record.role_arn == role.arn;
+    all.find(its_own)
+        .filter(|_| departure.retain == Retention::Unsaid)
 }
 
 /// Whether the object is going, and gives this role of its own back.
 pub fn is_given_back(world: &World<'_>, role: &FakeRole) -> bool {
     let departure = world.case.desired.departure.as_ref();
-    departure.is_some_and(|departure| departure.retain == Retention::Unsaid) && is_adopted(role)
+    let unsaid = departure.is_some_and(|departure| departure.retain == Retention::Unsaid);
+    unsaid && (is_adopted(role) || former(world, role, &world.cluster.former_states()).is_some())
+}
+
+/// Whether the object is going and would give this role of its own back, but nothing tells what it was.
+pub fn is_lost(world: &World<'_>, role: &FakeRole) -> bool {
+    is_given_back(world, role) && former(world, role, &world.cluster.former_states()).is_none()
 }
 
 /// That a role ended as it was before it was taken over, marks aside; where nothing says what that was, as it stood.

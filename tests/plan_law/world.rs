@@ -288,10 +288,10 @@ impl<'a> World<'a> {
                         return drive;
                     }
                 },
-                Next::Recall(name) => match self.cluster.former_state(&name).await {
+                Next::Recall(sought) => match self.cluster.former_state(&sought).await {
                     Ok(state) => {
                         knowledge.recalled = Some(Recalled {
-                            name,
+                            sought,
                             state: state.map(Box::new),
                             as_of: self.now(),
                         });

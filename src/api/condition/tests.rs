@@ -118,14 +118,21 @@ fn a_message_is_bounded_in_characters_and_far_below_the_api_servers_bytes() {
 }
 
 #[test]
-fn the_list_of_reasons_has_all_of_them() {
-    let source = include_str!("../condition.rs");
-    let module = source.split("pub mod reasons {").nth(1).unwrap();
-    let module = module.split("\n}").next().unwrap();
-    let declared: Vec<&str> = module
-        .split("pub const ")
-        .skip(1)
-        .filter_map(|constant| constant.split('"').nth(1))
-        .collect();
-    assert_eq!(REASONS.as_slice(), declared);
+fn no_word_is_used_twice_and_each_says_what_it_means() {
+    let types = types::ALL.iter().map(|one| (one.name, one.meaning, ""));
+    let reasons = reasons::ALL.iter().map(|one| (one.name, one.meaning, one.remedy));
+    let events = events::ALL.iter().map(|one| (one.name, one.meaning, ""));
+    let mut names = std::collections::BTreeSet::new();
+    for (name, meaning, remedy) in types.chain(reasons).chain(events) {
+        assert!(names.insert(name), "{name} twice");
+        assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{name}");
+        for text in [meaning, remedy] {
+            assert!(text.is_empty() || text.ends_with('.'), "{name}: {text}");
+            assert!(!text.contains("](") && !text.contains('\n'), "{name}: {text}");
+        }
+        assert!(!meaning.is_empty(), "{name}");
+    }
+    assert!(reasons::ALL.iter().all(|reason| !reason.remedy.is_empty()));
+    assert_eq!(REASONS.len(), reasons::ALL.len());
+    assert!(REASONS.iter().all(|name| reasons::find(name).is_some()));
 }

@@ -12,6 +12,7 @@ use super::report::{
 };
 use crate::api::role::Mode;
 use crate::api::{MlServiceRole, MlServiceRoleClass};
+use crate::controller::observe::service_account_names;
 use crate::guard::{self, ClassRules, Refusal, Request, checked_preset};
 use crate::iam::arn::{AccountId, Issuer, Partition};
 use crate::iam::quota::AccountQuotas;
@@ -422,19 +423,11 @@ fn rivals(given: &Given, found: &Found<MlServiceRole>) -> Vec<Rival> {
                 uid: format!("{UID}/{}", other.name),
                 created: created(given, other),
                 deleting: false,
-                service_accounts: claims(object),
+                observes: object.spec.mode == Some(Mode::Observe),
+                service_accounts: service_account_names(object),
             })
         })
         .collect()
-}
-
-/// The ServiceAccounts that an object would bind.
-pub fn claims(object: &MlServiceRole) -> Vec<String> {
-    if object.spec.mode == Some(Mode::Observe) {
-        return vec![];
-    }
-    let references = object.spec.service_account_references(&object.name_any());
-    references.into_iter().map(|reference| reference.name).collect()
 }
 
 fn created(given: &Given, found: &Found<MlServiceRole>) -> String {

@@ -10,8 +10,9 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 
 use super::given::{Found, Given};
-use super::judge::{Stop, UID, accounts_of, begin, claims, class_report, intent, namespace, rules_of, tell};
+use super::judge::{Stop, UID, accounts_of, begin, class_report, intent, namespace, rules_of, tell};
 use super::report::{ClusterView, FORMAT, PlanReport, RefusalView, RoleReport, RoleView};
+use crate::api::role::Mode;
 use crate::api::{DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass};
 use crate::aws::{Accounts as _, SdkAccounts, Session, own_region};
 use crate::cluster::{self, Guarded, service_account_state};
@@ -162,7 +163,8 @@ impl<'a> Live<'a> {
                 uid: role.uid().unwrap_or_default(),
                 created: observe::created(role),
                 deleting: role.metadata.deletion_timestamp.is_some(),
-                service_accounts: claims(role),
+                observes: role.spec.mode == Some(Mode::Observe),
+                service_accounts: observe::service_account_names(role),
             })
             .collect();
         let around = Surroundings {
@@ -323,9 +325,10 @@ async fn told(
                     .map_err(|error| Stop::Unknown(failure::of_aws(&error, role, "").refusal.message))?
             }
             // Asked for by objects that go, and those aren't planned here.
-            Next::Recall(name) => {
+            Next::Recall(sought) => {
                 return Err(Stop::Unknown(format!(
-                    "the record {name} of a former role is needed"
+                    "the record of what role {} was is needed",
+                    sought.role_arn
                 )));
             }
             Next::Wait { why, .. } => return Err(Stop::Unknown(why.message)),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::aws::error::classify;
-use crate::plan::{Adopter, FormerState, Outcome, Report, conditions};
+use crate::plan::{Adopter, FormerState, Report, conditions};
 
 fn told(operation: &'static str, code: &str) -> String {
     let error = AwsError {
@@ -215,6 +215,34 @@ fn stalled_is_what_only_a_person_can_mend() {
     ] {
         assert_eq!(refusal.final_, stalled, "{}", refusal.message);
     }
+}
+
+#[test]
+fn a_missing_boundary_is_laid_to_the_class_and_other_failures_are_left_as_they_are() {
+    let refused = |message| classify("CreateRole", Some("NoSuchEntity"), message, Some(404));
+    let role: RoleName = "trainer".parse().unwrap();
+    let boundary = "arn:aws:iam::111122223333:policy/no-such".parse().unwrap();
+    let missing = of_boundary(&refused("Scope ARN: …"), &role, &boundary);
+    let mut outcome = Outcome::Failed(missing.clone());
+    lay_to_class(&mut outcome, "ml");
+    let message = outcome.failure().unwrap().refusal.message.clone();
+    for part in [
+        "policy/no-such",
+        "trainer",
+        "platform admin",
+        r#"class "ml""#,
+        "nothing in this object needs changing",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    let mut departing = missing;
+    offer_to_retain(&mut departing);
+    assert!(departing.refusal.message.contains("deletionPolicy: Retain"));
+
+    let other = Outcome::Failed(of_aws(&refused("Policy …"), &role, "a policy"));
+    let mut same = other.clone();
+    lay_to_class(&mut same, "ml");
+    assert_eq!(same, other);
 }
 
 #[test]

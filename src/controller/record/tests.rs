@@ -1,7 +1,8 @@
-//! What a record believes, and for how long.
+//! What is remembered of an object, and how long it is believed.
 
 use super::*;
 use crate::iam::role::{RoleContent, RoleHeader};
+use crate::plan::Clock;
 
 fn account(version: &str) -> ServiceAccountState {
     ServiceAccountState {
@@ -13,6 +14,18 @@ fn account(version: &str) -> ServiceAccountState {
 
 fn at(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+fn header() -> RoleHeader {
+    RoleHeader {
+        arn: "arn:aws:iam::111122223333:role/ml/trainer".parse().unwrap(),
+        id: "AROAXYZ".to_owned(),
+        trust: r#"{"Sid":"ü \"quoted\""}"#.to_owned(),
+        description: String::new(),
+        max_session_duration_seconds: 3_600,
+        permissions_boundary: Some("arn:odd".to_owned()),
+        tags: [("a b".to_owned(), String::new())].into(),
+    }
 }
 
 #[test]
@@ -62,15 +75,7 @@ fn an_object_that_we_wrote_is_believed_over_the_versions_that_it_was_written_ove
 #[test]
 fn what_is_put_away_is_the_same_when_it_is_asked_for() {
     let name: RoleName = "trainer".parse().unwrap();
-    let header = RoleHeader {
-        arn: "arn:aws:iam::111122223333:role/ml/trainer".parse().unwrap(),
-        id: "AROAXYZ".to_owned(),
-        trust: r#"{"Sid":"ü \"quoted\""}"#.to_owned(),
-        description: String::new(),
-        max_session_duration_seconds: 3_600,
-        permissions_boundary: Some("arn:odd".to_owned()),
-        tags: [("a b".to_owned(), String::new())].into(),
-    };
+    let header = header();
     let content = RoleContent {
         inline: [("p".to_owned(), "{}".to_owned())].into(),
         attached: ["arn:aws:iam::aws:policy/x".parse().unwrap()].into(),
@@ -90,6 +95,51 @@ fn what_is_put_away_is_the_same_when_it_is_asked_for() {
         record.rest();
         assert_eq!(record.knowledge(&name).state, RoleState::Absent);
     }
+}
+
+/// Whether the role is read again, of which something is known since second 5.
+fn is_due(record: &Record) -> bool {
+    let clock = Clock {
+        started: at(7),
+        now: at(7),
+        consistency_window: at(30),
+        drift_interval: at(600),
+    };
+    record.knowledge(&"trainer".parse().unwrap()).is_due(&clock)
+}
+
+fn blocked() -> Record {
+    let mut record = Record::default();
+    let name: RoleName = "trainer".parse().unwrap();
+    let read = Some((header(), None));
+    record.knowledge_mut(&name).note_read(read, at(5));
+    record.end("generation 1", true);
+    record.rest();
+    record
+}
+
+#[test]
+fn what_was_in_the_way_is_looked_at_again_when_spec_or_class_changed() {
+    let mut record = blocked();
+    record.begin("generation 1", at(6));
+    assert!(
+        !is_due(&record),
+        "it costs calls, and nothing says that it was mended"
+    );
+    record.begin("generation 2", at(7));
+    assert!(is_due(&record));
+    // Also where the next attempt came to nothing before the role was read.
+    record.end("generation 2", false);
+    record.begin("generation 3", at(7));
+    assert!(is_due(&record));
+}
+
+#[test]
+fn a_role_that_nothing_was_the_matter_with_is_not_read_again_for_a_change() {
+    let mut record = blocked();
+    record.end("generation 1", false);
+    record.begin("generation 2", at(7));
+    assert!(!is_due(&record));
 }
 
 /// The versions of the one ServiceAccount, as they are told to a pause.

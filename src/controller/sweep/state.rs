@@ -84,6 +84,7 @@ struct State {
     classes: BTreeMap<String, Findings>,
     reports: BTreeMap<AccountId, Report>,
     succeeded: BTreeMap<AccountId, SystemTime>,
+    known_since: BTreeMap<AccountId, SystemTime>,
 }
 
 impl Sweeps {
@@ -112,9 +113,15 @@ impl Sweeps {
         state.reports.insert(account.clone(), report);
     }
 
-    /// Only these accounts hold roles of ours; of others there is nothing to tell any more.
+    /// Only these accounts hold roles of ours, whether they can be reached or not; of others there is nothing to tell any
+    /// more.
     pub(super) fn keep(&self, accounts: &HashSet<AccountId>) {
         let mut state = self.lock();
+        let now = SystemTime::now();
+        state.known_since.retain(|account, _| accounts.contains(account));
+        for account in accounts {
+            state.known_since.entry(account.clone()).or_insert(now);
+        }
         state.reports.retain(|account, _| accounts.contains(account));
         state.succeeded.retain(|account, _| accounts.contains(account));
     }
@@ -136,6 +143,11 @@ impl Sweeps {
     /// When a look at this account last went as it was meant to.
     pub fn succeeded(&self, account: &AccountId) -> Option<SystemTime> {
         self.lock().succeeded.get(account).copied()
+    }
+
+    /// The accounts that hold roles of ours, and since when this process has known that.
+    pub fn known_since(&self) -> BTreeMap<AccountId, SystemTime> {
+        self.lock().known_since.clone()
     }
 
     /// The last look at each account.
@@ -196,5 +208,20 @@ mod tests {
         let told: Vec<AccountId> = sweeps.reports().into_iter().map(|(account, _)| account).collect();
         assert_eq!(told, std::slice::from_ref(&kept));
         assert!(sweeps.succeeded(&kept).is_some() && sweeps.succeeded(&left).is_none());
+    }
+
+    /// Else nobody would hear of one whose first look never comes.
+    #[test]
+    fn an_account_that_was_never_gone_through_is_known_since_it_held_a_role_of_ours() {
+        let (sweeps, account): (_, AccountId) = (Sweeps::default(), "111122223333".parse().unwrap());
+        assert!(sweeps.known_since().is_empty());
+        sweeps.keep(&[account.clone()].into());
+        let since = sweeps.known_since();
+        assert!(since.contains_key(&account) && sweeps.reports().is_empty());
+        sweeps.note_account(&account, report(true));
+        sweeps.keep(&[account.clone()].into());
+        assert_eq!(sweeps.known_since(), since);
+        sweeps.keep(&HashSet::new());
+        assert!(sweeps.known_since().is_empty());
     }
 }

@@ -196,6 +196,7 @@ pub(crate) fn rival(name: &str, uid: &str, hour: u8, wants: &[&str]) -> Rival {
         uid: uid.to_owned(),
         created: format!("2026-01-01T0{hour}:00:00Z"),
         deleting: false,
+        observes: false,
         service_accounts: wants.iter().map(|&name| name.to_owned()).collect(),
     }
 }

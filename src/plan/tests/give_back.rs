@@ -8,7 +8,7 @@ use crate::iam::role::{RoleContent, RoleHeader};
 use crate::iam::tags;
 use crate::iam::trust::trusted_by_both;
 use crate::plan::{
-    Departure, Depth, FormerState, Next, Plan, Recalled, Retention, RoleIntent, RoleKnowledge, Step,
+    Departure, Depth, FormerState, Next, Plan, Recalled, Retention, RoleIntent, RoleKnowledge, Sought, Step,
     plan_departure,
 };
 
@@ -64,12 +64,10 @@ fn next(retain: Retention, knowledge: &RoleKnowledge) -> Next {
 }
 
 fn known(header: RoleHeader, content: RoleContent, record: Option<&FormerState>) -> RoleKnowledge {
-    let name = tags::get(&header.tags, tags::ADOPTED)
-        .unwrap_or_default()
-        .to_owned();
+    let sought = Sought::of(&header);
     let mut knowledge = read(header, Some(content), 100);
     knowledge.recalled = Some(Recalled {
-        name,
+        sought,
         state: record.cloned().map(Box::new),
         as_of: seconds(100),
     });
@@ -239,19 +237,21 @@ fn a_former_boundary_comes_back_and_a_later_one_is_never_removed() {
 fn the_record_is_looked_up_before_anything_is_given_back() {
     let former = before();
     let knowledge = read(adopted(&former), Some(content(&object())), 100);
-    let name = match next(Retention::Unsaid, &knowledge) {
-        Next::Recall(name) => name,
+    let sought = match next(Retention::Unsaid, &knowledge) {
+        Next::Recall(sought) => sought,
         other => panic!("{other:?}"),
     };
-    assert_eq!(name, former.name());
-    expect_read(
-        &next(Retention::Unsaid, &read(adopted(&former), None, 100)),
-        Depth::Full,
-    );
-    // One that wasn't found is looked up again in a later reconcile.
-    let mut knowledge = known(adopted(&former), content(&object()), None);
-    knowledge.recalled.as_mut().unwrap().as_of = seconds(99);
-    assert!(matches!(next(Retention::Unsaid, &knowledge), Next::Recall(_)));
+    assert_eq!(sought.name, Some(former.name()));
+    assert!(sought.is_told_by(&former));
+    let mut header_alone = known(adopted(&former), content(&object()), Some(&former));
+    header_alone.state = read(adopted(&former), None, 100).state;
+    expect_read(&next(Retention::Unsaid, &header_alone), Depth::Full);
+    // It is looked up again in a later reconcile: it may have come or gone since.
+    for record in [None, Some(&former)] {
+        let mut knowledge = known(adopted(&former), content(&object()), record);
+        knowledge.recalled.as_mut().unwrap().as_of = seconds(99);
+        assert!(matches!(next(Retention::Unsaid, &knowledge), Next::Recall(_)));
+    }
 }
 
 #[test]
@@ -259,7 +259,9 @@ fn a_read_that_may_be_older_than_our_last_write_is_not_what_is_given_back_from()
     let former = before();
     let at = |knowledge: &RoleKnowledge, now: u64| {
         let leaving = leaving(Retention::Unsaid);
-        plan_departure(&leaving, knowledge, around(&[], &[]), &clock(now, now))
+        let mut knowledge = knowledge.clone();
+        knowledge.recalled.as_mut().unwrap().as_of = seconds(now);
+        plan_departure(&leaving, &knowledge, around(&[], &[]), &clock(now, now))
     };
     let mut knowledge = known(adopted(&former), content(&object()), Some(&former));
     let policy = Step::PutInline {
@@ -280,7 +282,7 @@ fn a_read_that_may_be_older_than_our_last_write_is_not_what_is_given_back_from()
 }
 
 #[test]
-fn a_role_whose_record_is_lost_or_another_roles_is_left_as_it_is() {
+fn a_role_whose_record_is_lost_or_another_roles_keeps_its_object_until_somebody_decides() {
     let former = before();
     let created_again = FormerState {
         role_id: "AROA2".to_owned(),
@@ -292,25 +294,68 @@ fn a_role_whose_record_is_lost_or_another_roles_is_left_as_it_is() {
     };
     for record in [None, Some(&created_again), Some(&elsewhere)] {
         let header = adopted(record.unwrap_or(&former));
-        let plan = steps(next(
-            Retention::Unsaid,
-            &known(header, content(&object()), record),
-        ));
+        let knowledge = known(header, content(&object()), record);
+        let why = match next(Retention::Unsaid, &knowledge) {
+            Next::Blocked(why) => why,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((why.reason, why.final_), ("FormerStateLost", true));
+        let name = record.unwrap_or(&former).name();
+        for part in [
+            "trainer-role",
+            &name,
+            "deletionPolicy: Retain",
+            "allow.retain",
+            "Delete",
+        ] {
+            assert!(why.message.contains(part), "{part}: {}", why.message);
+        }
+        let plan = steps(next(Retention::Retain, &knowledge));
         let actions: Vec<&str> = plan.steps().map(Step::action).collect();
         assert_eq!(actions, ["TagRole", "RemoveFinalizer"]);
-        let notice = &plan.notices[0];
-        assert_eq!((notice.reason, notice.warning), ("RoleLeftAsItIs", true));
-        assert!(notice.message.contains("trainer-role"), "{}", notice.message);
     }
-    // A tag that somebody else wrote is never looked up.
+    // What somebody else wrote into the tag is never looked up.
     let mut header = adopted(&former);
     header
         .tags
         .insert(tags::ADOPTED.to_owned(), "kube-root-ca.crt".to_owned());
-    steps(next(
-        Retention::Unsaid,
-        &read(header, Some(content(&object())), 100),
-    ));
+    assert_eq!(Sought::of(&header).name, None);
+    let knowledge = known(header, content(&object()), None);
+    assert!(matches!(next(Retention::Unsaid, &knowledge), Next::Blocked(_)));
+}
+
+#[test]
+fn a_role_that_lost_the_mark_of_its_adoption_is_given_back_by_its_record() {
+    let former = before();
+    let marked = given_back(&former);
+    let forged = |value: &str| {
+        let mut header = adopted(&former);
+        header.tags.insert(tags::ADOPTED.to_owned(), value.to_owned());
+        header
+    };
+    let other = FormerState {
+        role_id: "AROA2".to_owned(),
+        ..before()
+    };
+    for header in [header(&object()), forged("no record"), forged(&other.name())] {
+        let unknown = read(header.clone(), Some(content(&object())), 100);
+        assert!(matches!(next(Retention::Unsaid, &unknown), Next::Recall(_)));
+        let plan = steps(next(
+            Retention::Unsaid,
+            &known(header, content(&object()), Some(&former)),
+        ));
+        assert!(!plan.steps().any(|step| *step == Step::DeleteRole));
+        let not_tags = |plan: &Plan| {
+            let steps = plan.steps().filter(|step| !matches!(step, Step::Tag(_)));
+            steps.cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(not_tags(&plan), not_tags(&marked));
+        assert_eq!(plan.notices[0].reason, "RoleGivenBack");
+    }
+    // The record of another role is nobody's reason to keep this one, which its object made.
+    let own = known(header(&object()), content(&object()), Some(&other));
+    let plan = steps(next(Retention::Unsaid, &own));
+    assert!(plan.steps().any(|step| *step == Step::DeleteRole));
 }
 
 #[test]
@@ -323,7 +368,7 @@ fn what_is_said_is_done() {
     let actions: Vec<&str> = plan.steps().map(Step::action).collect();
     assert_eq!(actions, ["TagRole", "RemoveFinalizer"]);
     // A role that the operator made goes, where nothing is said.
-    let own = read(header(&object()), None, 100);
+    let own = known(header(&object()), content(&object()), None);
     let plan = steps(next(Retention::Unsaid, &own));
     assert!(plan.steps().any(|step| *step == Step::DeleteRole));
 }

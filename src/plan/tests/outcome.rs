@@ -307,9 +307,25 @@ fn a_class_is_accepted_and_ready_refused_or_accepted_and_not_ready() {
             insta::assert_snapshot!(table(&class_conditions(Err(final_()), ready)), @r"
             Accepted False FinalReason: mend it
             Ready False FinalReason: mend it
+            Stalled True FinalReason: mend it
             ");
         }
     }
+}
+
+/// What waits for it by kstatus fails at once, instead of at its timeout.
+#[test]
+fn a_class_that_only_a_person_can_mend_is_stalled() {
+    insta::assert_snapshot!(table(&class_conditions(Ok(()), Err(final_()))), @r"
+    Accepted True Allowed: the class is valid
+    Ready False FinalReason: mend it
+    Stalled True FinalReason: mend it
+    ");
+    // The first thing to mend passes by itself; what comes after it isn't known yet.
+    insta::assert_snapshot!(table(&class_conditions(Err(passing()), Err(final_()))), @r"
+    Accepted False PassingReason: in a moment
+    Ready False PassingReason: in a moment
+    ");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::fixtures::*;
 use crate::api::{BOUND_BY_ANNOTATION, PREVIOUS_ROLE_ARN_ANNOTATION, ROLE_ARN_ANNOTATION};
 use crate::iam::tags;
-use crate::plan::{Departure, Depth, Next, Retention, RoleKnowledge, Step, plan_departure};
+use crate::plan::{Departure, Depth, Next, Recalled, Retention, RoleKnowledge, Sought, Step, plan_departure};
 
 fn next(knowledge: &RoleKnowledge) -> Next {
     let intent = intent(json!({}));
@@ -32,7 +32,14 @@ fn tagged(key: &str, as_of: u64) -> RoleKnowledge {
     let intent = intent(json!({}));
     let mut header = header(&intent);
     header.tags.insert(key.to_owned(), "x".to_owned());
-    read(header, Some(content(&intent)), as_of)
+    let recalled = Recalled {
+        sought: Sought::of(&header),
+        state: None,
+        as_of: seconds(as_of),
+    };
+    let mut knowledge = read(header, Some(content(&intent)), as_of);
+    knowledge.recalled = Some(recalled);
+    knowledge
 }
 
 #[test]
@@ -42,6 +49,9 @@ fn it_waits_until_the_role_was_looked_at() {
         Next::Read(Depth::Header)
     ));
     assert!(matches!(next(&tagged("Team", 99)), Next::Read(Depth::Header)));
+    let mut unrecalled = tagged("Team", 100);
+    unrecalled.recalled = None;
+    assert!(matches!(next(&unrecalled), Next::Recall(_)));
 }
 
 /// The first step, with the ARN shortened.

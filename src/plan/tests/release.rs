@@ -57,6 +57,60 @@ fn what_we_created_is_deleted() {
 }
 
 #[test]
+fn what_we_created_is_handed_over_where_another_object_lists_it() {
+    let found = [created("shared", &object()), created("own", &object())];
+    let rivals = [rival("second", "uid-2", 9, &["x", "shared"])];
+    let all = "eks.amazonaws.com/role-arn, mlservicerole.io/bound-by, mlservicerole.io/created-by";
+    assert_eq!(
+        shown(&released(&found, &rivals, false)),
+        [
+            format!("UnbindServiceAccount shared ({all})"),
+            format!("DeleteServiceAccount own ({all})"),
+        ]
+    );
+    let intent = object();
+    let plan = release_all(
+        &intent.owner,
+        Some(intent.arn()),
+        around(&found, &rivals),
+        OwnArn::Goes,
+    );
+    let [notice] = plan.notices.as_slice() else {
+        panic!("{:?}", plan.notices)
+    };
+    assert_eq!((notice.reason, notice.warning), ("ServiceAccountKept", false));
+    for part in ["\"shared\"", "\"second\""] {
+        assert!(notice.message.contains(part), "{}", notice.message);
+    }
+}
+
+#[test]
+fn what_we_created_is_handed_over_to_one_that_only_observes_for_now() {
+    let found = [created("shared", &object())];
+    let mut observing = rival("second", "uid-2", 9, &["shared"]);
+    observing.observes = true;
+    let steps = shown(&released(&found, &[observing], false));
+    assert!(steps[0].starts_with("UnbindServiceAccount shared"), "{steps:?}");
+}
+
+#[test]
+fn what_we_created_is_deleted_where_whoever_lists_it_is_going_too() {
+    let found = [created("shared", &object())];
+    let mut going = rival("second", "uid-2", 9, &["shared"]);
+    going.deleting = true;
+    let steps = shown(&released(&found, &[going], false));
+    assert!(steps[0].starts_with("DeleteServiceAccount shared"), "{steps:?}");
+}
+
+#[test]
+fn what_was_handed_over_is_nobodys_to_delete() {
+    // The mark of its creation went with the hand-over, and none comes with the next binding.
+    let sa = bound("shared", &object());
+    let steps = shown(&released(&[sa], &[], false));
+    assert!(steps[0].starts_with("UnbindServiceAccount shared"), "{steps:?}");
+}
+
+#[test]
 fn other_annotations_stay() {
     let mut sa = bound("a", &object());
     sa.annotations.insert("team".to_owned(), "a".to_owned());

@@ -191,7 +191,7 @@ fn an_object_can_be_placed_without_asking_what_it_may_hold() {
 
 #[test]
 fn a_given_name_that_iam_would_not_take_is_refused() {
-    let class = json!({"allow": {"roleNames": ["a b"]}});
+    let class = json!({"allow": {"roleNames": ["a*"]}});
     refused(
         &class,
         json!({"role": {"name": "a b"}}),
@@ -230,7 +230,7 @@ fn an_inline_policy_twice_is_refused() {
 
 #[test]
 fn tags_that_are_reserved_twice_or_malformed_are_refused_even_where_the_class_allows_the_key() {
-    let keys = ["aws:x", "Mlservicerole.io/uid", "Team", "k!"];
+    let keys = ["a*", "m*", "Team", "k*"];
     let class = json!({"allow": {"tagKeys": keys}});
     for key in ["aws:x", "AWS:X", "mlservicerole.io/uid", "MLSERVICEROLE.IO/UID"] {
         refused(

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use super::fixtures::*;
 use crate::guard::Refusal;
 use crate::iam::arn::Issuer;
+use crate::iam::role::{RoleContent, RoleHeader};
 use crate::iam::tags;
 use crate::plan::{
-    ClusterIdentity, Next, Outcome, Resolution, RoleIntent, RoleKnowledge, RoleState, ServiceAccountState,
-    Step, Withdrawal, plan_withdrawal, revoked,
+    ClusterIdentity, FormerState, Next, Outcome, Recalled, Resolution, RoleIntent, RoleKnowledge, RoleState,
+    ServiceAccountState, Sought, Step, Withdrawal, plan_withdrawal, revoked,
 };
 
 const LATE: u64 = 5_000;
@@ -62,7 +63,21 @@ fn withdrawal(class: &Value, live: &RoleIntent, now_asks: Value) -> Withdrawal {
 }
 
 fn live(intent: &RoleIntent) -> RoleKnowledge {
-    read(header(intent), Some(content(intent)), LATE)
+    made(header(intent), content(intent))
+}
+
+/// A role of which no record says that it was there before its object.
+fn made(header: RoleHeader, content: RoleContent) -> RoleKnowledge {
+    recalled(read(header, Some(content), LATE), None)
+}
+
+fn recalled(mut knowledge: RoleKnowledge, state: Option<FormerState>) -> RoleKnowledge {
+    knowledge.recalled = Some(Recalled {
+        sought: Sought::of(header_of(&knowledge)),
+        state: state.map(Box::new),
+        as_of: seconds(LATE),
+    });
+    knowledge
 }
 
 fn planned(from: &Withdrawal, knowledge: &RoleKnowledge, found: &[ServiceAccountState]) -> Next {
@@ -177,7 +192,7 @@ fn what_somebody_put_on_the_role_by_hand_goes_too() {
         .inline
         .insert("broken".to_owned(), "{not a document".to_owned());
     let from = withdrawal(&json!({}), &intent, json!({}));
-    assert_closed(&after(&from, read(header, Some(content), LATE)));
+    assert_closed(&after(&from, made(header, content)));
 }
 
 #[test]
@@ -317,6 +332,38 @@ fn a_role_that_was_adopted_is_left_as_it_is_where_that_is_not_allowed_any_more()
     narrow["allow"]["managedPolicyArns"] = json!([READ_ONLY]);
     let left = after(&withdrawal(&narrow, &intent, asks), knowledge);
     assert_eq!(held(&left).0, [READ_ONLY]);
+}
+
+#[test]
+fn a_role_that_lost_the_mark_of_its_adoption_is_left_as_it_is_all_the_same() {
+    let adopts = json!({"allow": {"adopt": [
+        {"arn": "arn:aws:iam::111122223333:role/elsewhere", "namespaces": ["team-a"]}]}});
+    let asks = json!({"adoptionPolicy": "Adopt", "role": {"name": "elsewhere"}, "managedPolicyArns": [READ_ONLY, S3_READ]});
+    let intent = intent_under(&adopts, asks.clone());
+    // The tags of an object's own role, and no word of where it comes from.
+    let header = header(&intent);
+    let unknown = read(header.clone(), Some(content(&intent)), LATE);
+    let mut narrow = json!({"allow": {"managedPolicyArns": [READ_ONLY]}});
+    let from = withdrawal(&narrow, &intent, asks.clone());
+    let Next::Recall(sought) = planned(&from, &unknown, &[]) else {
+        panic!("the operator's own record is asked before anything is taken")
+    };
+    assert_eq!(sought, Sought::of(&header));
+    let record = FormerState::of(&intent.owner, &header, &content(&intent));
+    let known = recalled(unknown, Some(record));
+    assert_eq!(blocked(planned(&from, &known, &[])).reason, "AdoptionNotAllowed");
+    // While it may have the role, it may not have more of it than any other object.
+    narrow["allow"]["adopt"] = adopts["allow"]["adopt"].clone();
+    let left = after(&withdrawal(&narrow, &intent, asks), known);
+    assert_eq!(held(&left).0, [READ_ONLY]);
+}
+
+#[test]
+fn no_record_is_looked_for_where_nothing_goes() {
+    let intent = intent(wish());
+    let unknown = read(header(&intent), Some(content(&intent)), LATE);
+    let from = withdrawal(&json!({}), &intent, wish());
+    assert!(steps(planned(&from, &unknown, &[])).is_empty());
 }
 
 #[test]

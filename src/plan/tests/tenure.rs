@@ -79,3 +79,22 @@ fn the_objects_that_keep_it_are_named_in_a_stable_order() {
     let message = kept("a", &tenures).unwrap().message;
     assert!(message.contains("delete team-a/t6; until"), "{message}");
 }
+
+/// Whoever deleted it by mistake must not delete the objects as well.
+#[test]
+fn a_class_that_was_deleted_by_mistake_is_saved_before_anything_is_deleted() {
+    let of_class = kept("a", &[tenure(None, Some("a"), true)]).unwrap().message;
+    let of_object = Refusal::class_terminating("a").message;
+    for message in [of_class, of_object] {
+        let saved = message.find("mistake").unwrap();
+        assert!(message.contains("finalizer mlservicerole.io/class"), "{message}");
+        assert!(
+            saved
+                < message
+                    .find("delete team-a/trainer")
+                    .or(message.find("delete this"))
+                    .unwrap(),
+            "{message}"
+        );
+    }
+}

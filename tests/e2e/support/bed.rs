@@ -1,8 +1,8 @@
 //! The bed that a run of the suite stands on, shared by all tests: cluster, AWS, proxy and one operator.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -15,6 +15,7 @@ use super::audit::AuditLog;
 use super::aws::{Aws, statement};
 use super::cluster;
 use super::operator::{Launcher, Operator, free_address};
+use super::pods::Pods;
 use super::proxy::Proxy;
 
 /// Label on everything that a run makes in the cluster.
@@ -63,7 +64,12 @@ impl Bed {
         let client = kube::Client::try_default().await;
         let client = client.map_err(|e| format!("failed to read KUBECONFIG: {e}"))?;
         let aws = Aws::connect(&endpoint).await?;
-        let proxy = Proxy::start(&endpoint).await?;
+        let pods = Pods::from_environment(&client)?;
+        let address = match pods {
+            Some(_) => Pods::way_back()?,
+            None => Ipv4Addr::LOCALHOST.into(),
+        };
+        let proxy = Proxy::start(&endpoint, address).await?;
         cluster::apply_file(&client, "crds/mlservicerole.io.yaml").await?;
         cluster::served(&client).await;
         let issuer = cluster::issuer(&client).await?;
@@ -82,6 +88,7 @@ impl Bed {
                 aws_environment,
                 directory,
                 address,
+                pods,
             },
             audit: AuditLog::find(&PathBuf::from(kubeconfig)),
             client,
@@ -101,14 +108,7 @@ impl Bed {
     /// Waits until the operator runs, and starts it the first time.
     pub async fn operator(&self) {
         let prepared = self.prepared.get_or_try_init(|| async {
-            for file in [
-                "00-namespace.yaml",
-                "10-rbac.yaml",
-                "11-tenant-roles.yaml",
-                "12-admission.yaml",
-            ] {
-                cluster::apply_file(&self.client, &format!("deploy/kubectl/{file}")).await?;
-            }
+            self.launcher.install(&self.client).await?;
             super::people::policies_decide(self).await;
             self.trust_issuer().await?;
             self.make_boundary().await?;
@@ -134,8 +134,8 @@ impl Bed {
     }
 
     /// Whether the operator ended by itself.
-    pub async fn operator_ended(&self) -> Option<ExitStatus> {
-        self.operator.lock().await.as_mut().and_then(Operator::ended)
+    pub async fn operator_ended(&self) -> Option<String> {
+        self.operator.lock().await.as_mut()?.ended().await
     }
 
     /// Stops the operator, if it runs; what is wrong with how it stopped.
@@ -143,10 +143,9 @@ impl Bed {
         let Some(operator) = self.operator.lock().await.take() else {
             return Ok(());
         };
-        let status = operator.terminate().await?;
-        match status.success() {
+        match operator.terminate().await? {
             true => Ok(()),
-            false => Err(format!("the operator ended with {status} on SIGTERM")),
+            false => Err("the operator didn't end well on SIGTERM".into()),
         }
     }
 

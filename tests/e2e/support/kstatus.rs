@@ -1,4 +1,4 @@
-//! How tools read a custom resource's state, written out: kstatus (used by Flux, Argo CD, Helm and kpt) and
+//! How tools read a custom resource's state, written out: kstatus (used by Flux, Helm 4 and kpt, not by Argo CD) and
 //! `kubectl wait --for=condition=…`.
 
 use serde_json::Value;

@@ -11,6 +11,7 @@ pub mod gitops;
 pub mod kstatus;
 pub mod operator;
 pub mod people;
+pub mod pods;
 pub mod proxy;
 pub mod schema;
 pub mod space;

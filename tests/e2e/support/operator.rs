@@ -1,9 +1,9 @@
-//! The operator as a process of its own, with the permissions that its manifests give it.
+//! The operator as a process of its own, with the permissions that its manifests give it; or as pods (`pods`).
 
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use super::cluster;
+use super::pods::{Pods, Settings};
 use super::wait::within;
 
 /// Where the manifests put the operator.
@@ -33,6 +35,8 @@ pub const CONSISTENCY_WINDOW: Duration = Duration::from_secs(2);
 
 /// How long a stop may take.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(4);
+/// After which it counts as not stopped: a pod takes a moment to be seen as gone.
+pub const STOP: Duration = Duration::from_secs(SHUTDOWN_GRACE.as_secs() + 10);
 
 /// The operator that most tests share is alone: after a crash it would wait for the end of its own Lease.
 const ALONE: [&str; 1] = ["--leader-elect=false"];
@@ -57,16 +61,52 @@ pub struct Launcher {
     pub aws_environment: Vec<(&'static str, String)>,
     pub directory: PathBuf,
     pub address: SocketAddr,
+    /// If it runs as pods instead.
+    pub pods: Option<Pods>,
 }
 
 /// A running operator.
-pub struct Operator {
-    child: Child,
+pub enum Operator {
+    Process(Child),
+    Pods(Pods),
 }
 
 impl Launcher {
+    /// Brings what the operator needs in the cluster: once, before its first start.
+    pub async fn install(&self, client: &kube::Client) -> Result<(), String> {
+        if let Some(pods) = &self.pods {
+            let settings = Settings {
+                cluster_name: &self.cluster_name,
+                aws_environment: &self.aws_environment,
+                directory: &self.directory,
+            };
+            return pods.install(&settings).await;
+        }
+        for file in [
+            "00-namespace.yaml",
+            "10-rbac.yaml",
+            "11-tenant-roles.yaml",
+            "12-admission.yaml",
+        ] {
+            cluster::apply_file(client, &format!("deploy/kubectl/{file}")).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the chart away, if that is how it was installed; manifests stay. `check`: nothing should be left.
+    pub async fn uninstall(&self, check: bool) -> Result<(), String> {
+        match &self.pods {
+            Some(pods) => pods.uninstall(&self.directory, check).await,
+            None => Ok(()),
+        }
+    }
+
     /// Starts the operator and waits until it says that it is ready.
     pub async fn start(&self, client: &kube::Client) -> Result<Operator, String> {
+        if let Some(pods) = &self.pods {
+            pods.start(&self.log_path()).await?;
+            return Ok(Operator::Pods(pods.clone()));
+        }
         let operator = self.spawn(client).await?;
         within(Duration::from_secs(30), || async {
             match self.probe("/readyz").await {
@@ -144,12 +184,12 @@ impl Launcher {
         let child = command
             .spawn()
             .map_err(|e| format!("failed to start the operator: {e}"))?;
-        Ok(Operator { child })
+        Ok(Operator::Process(child))
     }
 
     /// The HTTP status that `path` answers with.
     pub async fn probe(&self, path: &str) -> Result<u16, String> {
-        self.probe_at(self.address, path).await
+        self.probe_at(self.listens().await?, path).await
     }
 
     /// The same of an operator at another address.
@@ -164,7 +204,7 @@ impl Launcher {
     /// Type and text of what `path` answers with.
     pub async fn fetch(&self, path: &str) -> Result<(String, String), String> {
         let client: HttpClient<_, String> = HttpClient::builder(TokioExecutor::new()).build_http();
-        let uri = format!("http://{}{path}", self.address);
+        let uri = format!("http://{}{path}", self.listens().await?);
         let uri = uri.parse().map_err(|e| format!("{uri}: {e}"))?;
         let response = client.get(uri).await.map_err(|e| e.to_string())?;
         let kind = response
@@ -175,6 +215,13 @@ impl Launcher {
         let body = response.into_body().collect().await.map_err(|e| e.to_string())?;
         let text = String::from_utf8(body.to_bytes().into()).map_err(|e| e.to_string())?;
         Ok((kind, text))
+    }
+
+    async fn listens(&self) -> Result<SocketAddr, String> {
+        match &self.pods {
+            Some(pods) => pods.leader().await,
+            None => Ok(self.address),
+        }
     }
 
     fn open_log(&self) -> Result<File, String> {
@@ -199,37 +246,52 @@ impl Launcher {
 }
 
 impl Operator {
-    /// Stops it as a kubelet does; its exit status, or an error if it doesn't stop in time.
-    pub async fn terminate(mut self) -> Result<ExitStatus, String> {
-        self.signal(Signal::TERM)?;
-        match timeout(Duration::from_secs(30), self.child.wait()).await {
-            Ok(status) => status.map_err(|e| e.to_string()),
-            Err(_) => Err("the operator doesn't stop within 30 s of SIGTERM".into()),
+    /// Stops it as a kubelet does; whether it ended well, or an error if it doesn't stop in time.
+    pub async fn terminate(self) -> Result<bool, String> {
+        if let Operator::Process(_) = &self {
+            self.signal(Signal::TERM)?;
         }
+        self.end().await
     }
 
-    /// Waits for its own end.
-    pub async fn end(mut self) -> Result<ExitStatus, String> {
-        match timeout(Duration::from_secs(30), self.child.wait()).await {
-            Ok(status) => status.map_err(|e| e.to_string()),
-            Err(_) => Err("the operator doesn't end by itself within 30 s".into()),
+    /// Waits for its end, to which pods are brought by this; whether it ended well.
+    pub async fn end(self) -> Result<bool, String> {
+        match self {
+            Operator::Process(mut child) => match timeout(Duration::from_secs(30), child.wait()).await {
+                Ok(status) => status.map(|status| status.success()).map_err(|e| e.to_string()),
+                Err(_) => Err("the operator doesn't end within 30 s".into()),
+            },
+            Operator::Pods(pods) => pods.terminate().await,
         }
     }
 
     /// Ends it at once, as a crash does.
-    pub async fn kill(mut self) -> Result<(), String> {
-        self.child.kill().await.map_err(|e| e.to_string())
+    pub async fn kill(self) -> Result<(), String> {
+        match self {
+            Operator::Process(mut child) => child.kill().await.map_err(|e| e.to_string()),
+            Operator::Pods(pods) => pods.kill().await,
+        }
     }
 
     pub fn signal(&self, signal: Signal) -> Result<(), String> {
-        let pid = self.child.id().ok_or("the operator has ended by itself")?;
+        let Operator::Process(child) = self else {
+            return Err("a pod can't be signalled".into());
+        };
+        let pid = child.id().ok_or("the operator has ended by itself")?;
         let pid = Pid::from_raw(pid as i32).ok_or("a process has a pid")?;
         kill_process(pid, signal).map_err(|e| format!("failed to signal the operator: {e}"))
     }
 
-    /// Its exit status, if it has ended.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+    /// How it ended, if it did by itself.
+    pub async fn ended(&mut self) -> Option<String> {
+        match self {
+            Operator::Process(child) => Some(child.try_wait().ok()??.to_string()),
+            Operator::Pods(pods) => match pods.restarts().await {
+                Ok(0) => None,
+                Ok(times) => Some(format!("{times} times")),
+                Err(error) => Some(error),
+            },
+        }
     }
 }
 

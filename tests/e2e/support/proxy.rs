@@ -1,6 +1,6 @@
 //! A proxy between the operator and AWS: it records every call and injects faults.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use http_body_util::{BodyExt, Full};
@@ -47,15 +47,15 @@ struct Upstream {
 }
 
 impl Proxy {
-    /// Starts to listen on loopback and passes calls on to `endpoint`.
-    pub async fn start(endpoint: &str) -> Result<Proxy, String> {
+    /// Starts to listen at an address and passes calls on to `endpoint`.
+    pub async fn start(endpoint: &str, address: IpAddr) -> Result<Proxy, String> {
         let base = endpoint.trim_end_matches('/').to_owned();
         if !base.starts_with("http://") {
             return Err(format!(
                 "AWS_ENDPOINT_URL must be an emulator's http:// endpoint, not {endpoint}"
             ));
         }
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
+        let listener = TcpListener::bind((address, 0))
             .await
             .map_err(|e| format!("failed to bind the AWS proxy: {e}"))?;
         let address = listener.local_addr().map_err(|e| e.to_string())?;

@@ -54,22 +54,32 @@ impl Space {
 
     /// Creates an MlServiceRole, of the run's own class unless the spec names one.
     pub async fn create(&self, name: &str, spec: Value) -> MlServiceRole {
+        let created = self.try_create(name, spec).await;
+        created.unwrap_or_else(|e| panic!("failed to create {name}: {e}"))
+    }
+
+    /// The same, for when the API server may refuse it.
+    pub async fn try_create(&self, name: &str, spec: Value) -> kube::Result<MlServiceRole> {
         let mut spec = spec;
         if spec.get("className").is_none() {
             spec["className"] = json!(super::fixtures::base_class_name(self.bed));
         }
-        self.create_exactly(name, spec).await
+        self.try_create_exactly(name, spec).await
     }
 
     /// Creates an MlServiceRole with just this spec.
     pub async fn create_exactly(&self, name: &str, spec: Value) -> MlServiceRole {
+        let created = self.try_create_exactly(name, spec).await;
+        created.unwrap_or_else(|e| panic!("failed to create {name}: {e}"))
+    }
+
+    async fn try_create_exactly(&self, name: &str, spec: Value) -> kube::Result<MlServiceRole> {
         let object = json!({
             "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRole",
             "metadata": {"name": name}, "spec": spec,
         });
         let object = serde_json::from_value(object).expect("an MlServiceRole");
-        let created = self.roles().create(&PostParams::default(), &object).await;
-        created.unwrap_or_else(|e| panic!("failed to create {name}: {e}"))
+        self.roles().create(&PostParams::default(), &object).await
     }
 
     /// Merges `patch` into the object.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use mlservicerole_operator::api::{MlServiceRole, PLACEMENT_ANNOTATION, ROLE_FINALIZER};
 use mlservicerole_operator::cluster::{ClusterApi, ClusterError, Kept, Removal};
-use mlservicerole_operator::plan::{FormerState, Placement, ServiceAccountBinding, ServiceAccountState};
+use mlservicerole_operator::plan::{
+    FormerState, Placement, ServiceAccountBinding, ServiceAccountState, Sought,
+};
 
 use super::FakeCluster;
 
@@ -49,8 +51,13 @@ impl ClusterApi for FakeCluster {
         })
     }
 
-    async fn former_state(&self, name: &str) -> Result<Option<FormerState>, ClusterError> {
-        self.call("former_state", |state| Ok(state.former_states.get(name).cloned()))
+    async fn former_state(&self, sought: &Sought) -> Result<Option<FormerState>, ClusterError> {
+        self.call("former_state", |state| {
+            let records = &state.former_states;
+            let named = sought.name.as_ref().and_then(|name| records.get(name));
+            let mut all = named.into_iter().chain(records.values());
+            Ok(all.find(|record| sought.is_told_by(record)).cloned())
+        })
     }
 
     async fn create_service_account(

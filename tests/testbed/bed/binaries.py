@@ -1,4 +1,4 @@
-"""The programs of the control plane and of the node, and helm: found on the machine, or compiled once.
+"""The programs of the control plane and of the node, helm, promtool and a Lua: found on the machine, or compiled once.
 
 Compiled ones lie in the cache under a name that is a digest of everything they
 depend on, beside a list of their checksums.
@@ -77,14 +77,14 @@ class Module:
         (target / CHECKSUMS).write_text("".join(sums))
 
 
-class Pause(Module):
-    """The program that holds a pod's namespaces: our own, and no other module's."""
+class Own(Module):
+    """A program of our own, which depends on no other module."""
 
     sources = ("go.mod", "main.go")
 
-    def __init__(self):
-        self.name, self.version, self.packages = "pause", "1", ["testbed/pause"]
-        self.directory, self.linker_flags = TESTBED / "pause", "-s -w"
+    def __init__(self, name):
+        self.name, self.version, self.packages = name, "1", [f"testbed/{name}"]
+        self.directory, self.linker_flags = TESTBED / name, "-s -w"
 
 
 def kubernetes(*commands):
@@ -121,6 +121,19 @@ def helm():
     for package in ("pkg/lint/rules", "pkg/chartutil"):
         module.linker_flags += f" -X {root}/{package}.k8sVersionMajor=1 -X {root}/{package}.k8sVersionMinor={minor}"
     return module
+
+
+def promtool():
+    root = "github.com/prometheus/prometheus"
+    module = Module("promtool", root, f"{root}/cmd/promtool")
+    module.linker_flags += f" -X github.com/prometheus/common/version.Version={module.version}"
+    return module
+
+
+def lua():
+    """The Lua that Argo CD runs health checks with."""
+    root = "github.com/yuin/gopher-lua"
+    return Module("lua", root, f"{root}/cmd/glua")
 
 
 def sha256(path):
@@ -199,20 +212,61 @@ def find():
     return programs
 
 
-def find_helm():
-    """The path of helm: what HELM names, what is on PATH, or compiled."""
-    named = os.environ.get("HELM")
+def on_this_machine(name):
+    """The path of a program that the user brought: what its variable (HELM for helm) names, or what is on PATH."""
+    named = os.environ.get(name.upper())
     if named and not shutil.which(named):
-        raise Failure(f"HELM={named} is not a program")
-    found = shutil.which(named or "helm")
-    return Path(found) if found else compiled(helm()) / "helm"
+        raise Failure(f"{name.upper()}={named} is not a program")
+    found = shutil.which(named or name)
+    return Path(found) if found else None
+
+
+def find_helm():
+    return on_this_machine("helm") or compiled(helm()) / "helm"
+
+
+def find_promtool():
+    return on_this_machine("promtool") or debians_promtool() or compiled(promtool()) / "promtool"
+
+
+def debians_promtool():
+    """That of Debian's package, which is taken apart and not installed: that would start a Prometheus. Compiling takes
+    many minutes. None where there is no such package."""
+    target = cache_directory() / "promtool-debian"
+    program = target / "usr" / "bin" / "promtool"
+    if os.access(program, os.X_OK):
+        return program
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        return None
+    with lock(cache_directory() / "lock-promtool-debian", "waiting for another that fetches promtool"):
+        if os.access(program, os.X_OK):
+            return program
+        taken = cache_directory() / "building-promtool-debian"
+        shutil.rmtree(taken, ignore_errors=True)
+        taken.mkdir()
+        try:
+            run(["apt-get", "download", "-qq", "prometheus"], "fetching Debian's package prometheus", cwd=taken)
+            [package] = taken.glob("prometheus_*.deb")
+            run(["dpkg-deb", "--extract", package, taken], "taking Debian's package prometheus apart", cwd=taken)
+        except (Failure, ValueError) as problem:
+            say(f"{problem}: promtool is compiled")
+            return None
+        package.unlink()
+        shutil.rmtree(target, ignore_errors=True)
+        taken.rename(target)
+    return program
+
+
+def find_lua():
+    """Always compiled: another Lua than Argo CD's would prove nothing."""
+    return compiled(lua()) / "glua"
 
 
 def find_node():
     """Maps the programs that make a node, and the scheduler, to their paths. Always compiled: kubelet and
     containerd from elsewhere come with versions and defaults of their own."""
     programs = {}
-    for module in (kubernetes("kubelet", "kube-scheduler"), containerd(), Pause()):
+    for module in (kubernetes("kubelet", "kube-scheduler"), containerd(), Own("pause"), Own("workload")):
         directory = compiled(module)
         programs.update({program: directory / program for program in module.programs()})
     return programs

@@ -35,13 +35,13 @@ current-context: testbed
 
 class ApiServer:
     """A client of the bed's API server, for probes only: as the controller
-    manager, whose reads are not in the audit log."""
+    manager, whose reads are not in the audit log, unless it may not read what is asked for."""
 
-    def __init__(self, state, port):
+    def __init__(self, state, port, user="controller-manager"):
         pki = state / "pki"
         self.url = f"https://127.0.0.1:{port}"
         context = ssl.create_default_context(cafile=pki / "ca.crt")
-        certificate = pki / "controller-manager.crt"
+        certificate = pki / f"{user}.crt"
         context.load_cert_chain(certificate, certificate.with_suffix(".key"))
         self.opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)

@@ -10,15 +10,16 @@ import tarfile
 from .settings import Failure
 
 PAUSE = "localhost/pause:1"
+WORKLOAD = "localhost/workload:1"
 
 
-def pause(directory, program):
-    """An archive with the image that holds a pod's namespaces: one static program that waits for its end."""
+def of(directory, name, program):
+    """An archive with an image of one static program."""
     directory.mkdir(exist_ok=True)
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
-        tar.add(program, "pause", filter=plain)
-    return archive(directory / "pause.tar", PAUSE, layer.getvalue(), ["/pause"])
+        tar.add(program, program.name, filter=plain)
+    return archive(directory / f"{program.name}.tar", name, layer.getvalue(), [f"/{program.name}"])
 
 
 def plain(member):

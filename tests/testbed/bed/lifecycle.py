@@ -153,7 +153,7 @@ def start(place, programs, aws):
         place.start(programs)
 
     write_kubectl(state, programs["kubectl"])
-    write_exports(state, f"http://{place.address}:{aws_port}")
+    write_exports(state, f"http://{place.address}:{aws_port}", place.exports())
 
 
 def write_kubectl(state, program):
@@ -167,13 +167,14 @@ def write_kubectl(state, program):
     script.chmod(0o755)
 
 
-def write_exports(state, endpoint):
+def write_exports(state, endpoint, besides):
     quoted = shlex.quote
     (state / "env").write_text(
         f"export KUBECONFIG={quoted(str(state / 'kubeconfig'))}\n"
         f"export AWS_ENDPOINT_URL={endpoint}\n"
         "export AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test\n"
         f'export PATH={quoted(str(state / "bin"))}:"$PATH"\n'
+        + "".join(f"export {name}={quoted(value)}\n" for name, value in besides.items())
     )
 
 

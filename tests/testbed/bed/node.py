@@ -135,6 +135,10 @@ class Node(Loopback):
     def find(self):
         return binaries.find_node()
 
+    def exports(self):
+        """The network, for what must be reached by pods, and this machine's address in it."""
+        return {"MLSERVICEROLE_TESTBED_NETWORK": self.network.path, "MLSERVICEROLE_TESTBED_ADDRESS": self.address}
+
     def api_flags(self):
         pki = self.state / "pki"
         return [
@@ -152,7 +156,8 @@ class Node(Loopback):
         cgroups.make(self.network.name)
         self.start_scheduler(programs)
         self.start_containerd(programs)
-        images.load(self.ctr(programs), images.pause(self.state / "images", programs["pause"]))
+        for name, program in ((images.PAUSE, "pause"), (images.WORKLOAD, "workload")):
+            images.load(self.ctr(programs), images.of(self.state / "images", name, programs[program]))
         self.start_kubelet(programs)
 
     def kubeconfig(self, name):
@@ -205,7 +210,7 @@ class Node(Loopback):
                 f"--kubeconfig={self.kubeconfig('node')}", f"--root-dir={root}", f"--cert-dir={root / 'pki'}",
                 f"--node-ip={self.address}", f"--hostname-override={NAME}"]
         process = Process.start(self.state, "kubelet", argv, child_environment())
-        client = control_plane.ApiServer(self.state, self.api_port)
+        client = control_plane.ApiServer(self.state, self.api_port, "admin")
 
         def ready():
             node = client.read(f"/api/v1/nodes/{NAME}") or {}

@@ -23,6 +23,10 @@ class Loopback:
         """The place's own programs."""
         return {}
 
+    def exports(self):
+        """Variables that tools need besides."""
+        return {}
+
     def api_flags(self):
         return [
             "--advertise-address=127.0.0.1",  # else it looks for a default route

@@ -142,10 +142,11 @@ class Process:
 
     def listens(self, port):
         """Is this process the one that listens on the port? (Assumed without /proc.)"""
-        table = Path("/proc/net/tcp")
-        if not table.exists():
+        # Whoever listens on every address does so by IPv6, where the kernel has it.
+        tables = [table for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")) if table.exists()]
+        if not tables:
             return True
-        rows = (row.split() for row in table.read_text().splitlines()[1:])
+        rows = [row.split() for table in tables for row in table.read_text().splitlines()[1:]]
         wanted = {f"socket:[{row[9]}]" for row in rows
                   if row[3] == "0A" and int(row[1].split(":")[1], 16) == port}
         with contextlib.suppress(FileNotFoundError):  # the process ended

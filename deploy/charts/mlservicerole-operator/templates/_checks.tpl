@@ -52,7 +52,7 @@
 {{- end -}}
 {{- /* Only where a cluster answers: `helm template` knows of none. */ -}}
 {{- if and (lookup "v1" "Namespace" "" "kube-system") (not (.Capabilities.APIVersions.Has "mlservicerole.io/v1alpha1/MlServiceRoleClass")) -}}
-{{- $problems = append $problems "the cluster has no CustomResourceDefinitions of mlservicerole.io: install the chart mlservicerole-operator-crds first" -}}
+{{- $problems = append $problems "the cluster has no CustomResourceDefinitions of mlservicerole.io: install the chart mlservicerole-operator-crds first, with --wait, so that they are served when it is done" -}}
 {{- end -}}
 {{- if $problems -}}
 {{- fail (printf "\n\n  - %s\n" (join "\n  - " $problems)) -}}

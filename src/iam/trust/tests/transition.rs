@@ -375,3 +375,17 @@ proptest! {
         prop_assert!(matches!(next, TrustTransition::Widens | TrustTransition::Same), "{:?}", next);
     }
 }
+
+#[test]
+fn a_service_that_is_trusted_without_our_condition_is_told_apart_from_one_that_is_not_meant() {
+    let services = json!({"Effect": "Allow", "Action": "sts:AssumeRole",
+        "Principal": {"Service": [SAGEMAKER, "glue.amazonaws.com"]}});
+    let said: Vec<String> = desired().shuts_out(&document(&[services])).into_iter().collect();
+    assert_eq!(
+        said,
+        [
+            "Service glue.amazonaws.com",
+            "sagemaker.amazonaws.com under other conditions than aws:SourceAccount 012345678901, which this object adds",
+        ]
+    );
+}

@@ -123,6 +123,22 @@ fn a_role_that_seems_foreign_is_said_to_be_so_only_after_two_reads_agree() {
 }
 
 #[test]
+fn a_foreign_role_is_looked_at_again_when_that_is_asked_for() {
+    let intent = intent(json!({}));
+    let mut knowledge = foreign_at(&intent, 130);
+    knowledge.disputed_since = Some(seconds(100));
+    blocked(next_at(&intent, &knowledge, 200, 200));
+    knowledge.look_again = Some(seconds(201));
+    expect_read(&next_at(&intent, &knowledge, 201, 201), Depth::Full);
+    // Still foreign: said at once, since it was confirmed before.
+    knowledge.note_read(Some((header_of(&knowledge).clone(), None)), seconds(202));
+    blocked(next_at(&intent, &knowledge, 201, 202));
+    // Mended: work goes on.
+    knowledge.note_read(Some((header(&intent), Some(content(&intent)))), seconds(203));
+    assert!(steps(next_at(&intent, &knowledge, 203, 203)).is_empty());
+}
+
+#[test]
 fn the_two_reads_may_be_repeated_within_the_window_without_being_believed() {
     let intent = intent(json!({}));
     let mut knowledge = foreign_at(&intent, 129);
