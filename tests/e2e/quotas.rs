@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ResourceQuota;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::{Api, PostParams};
 use mlservicerole_operator::api::condition::{reasons, types};
-use mlservicerole_operator::api::role::{QuotaUsage, Usage};
+use mlservicerole_operator::api::role::{MlServiceRole, QuotaUsage, Usage};
 use mlservicerole_operator::iam::quota;
 use serde_json::{Value, json};
 
@@ -160,6 +160,19 @@ async fn a_resource_quota_refuses_the_object_beyond_it_and_a_deletion_makes_room
     for name in ["one", "two"] {
         space.ready(name).await;
     }
+    // Its controller counts anew from a watch of its own, which may lag: what it says holds once an attempt was refused.
+    let attempt = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let third = MlServiceRole::new("three", space.roles().get("one").await.unwrap().spec);
+    eventually("the quota holds an attempt back", || async {
+        match space.roles().create(&attempt, &third).await {
+            Err(_) => Ok(()),
+            Ok(_) => Err("a third object would be taken".to_owned()),
+        }
+    })
+    .await;
     let mark = space.bed.proxy.mark();
     let refusal = match space.try_create("three", json!({})).await {
         Err(kube::Error::Api(status)) => status,
