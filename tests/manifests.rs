@@ -153,15 +153,33 @@ fn no_two_samples_claim_the_same_service_account() {
     }
 }
 
-#[test]
-fn the_deployment_is_refused_until_the_cluster_is_named_and_understood_then() {
+/// What the operator is started with by deploy/kubectl/.
+fn deployment_args() -> Vec<String> {
     let documents = documents("kubectl");
     let (_, deployment) = documents
         .iter()
         .find(|(_, document)| document["kind"] == "Deployment")
         .unwrap();
-    let args: Vec<String> =
-        from_value(deployment["spec"]["template"]["spec"]["containers"][0]["args"].clone()).unwrap();
+    from_value(deployment["spec"]["template"]["spec"]["containers"][0]["args"].clone()).unwrap()
+}
+
+/// Kind and namespace of what gives rights to a resource, and the rules that do.
+fn granted(resource: &str) -> Vec<(Value, Value, Value)> {
+    let mut granted = Vec::new();
+    for (_, document) in documents("kubectl") {
+        for rule in document["rules"].as_array().into_iter().flatten() {
+            if rule["resources"].as_array().unwrap().contains(&resource.into()) {
+                let namespace = document["metadata"]["namespace"].clone();
+                granted.push((document["kind"].clone(), namespace, rule.clone()));
+            }
+        }
+    }
+    granted
+}
+
+#[test]
+fn the_deployment_is_refused_until_the_cluster_is_named_and_understood_then() {
+    let args = deployment_args();
     let parse = |args: &[String]| {
         Cli::try_parse_from(std::iter::once("mlservicerole-operator").chain(args.iter().map(String::as_str)))
     };
@@ -178,24 +196,13 @@ fn the_deployment_is_refused_until_the_cluster_is_named_and_understood_then() {
 /// They say what tenants' roles were: the operator must be able to write and read them, and nothing more.
 #[test]
 fn the_operator_may_create_and_read_config_maps_of_its_own_namespace_and_no_others() {
-    let mut granted = Vec::new();
-    for (_, document) in documents("kubectl") {
-        for rule in document["rules"].as_array().into_iter().flatten() {
-            if rule["resources"]
-                .as_array()
-                .unwrap()
-                .contains(&"configmaps".into())
-            {
-                let place = (
-                    document["kind"].clone(),
-                    document["metadata"]["namespace"].clone(),
-                );
-                granted.push((place, rule["verbs"].clone()));
-            }
-        }
-    }
-    let place = ("Role".into(), "mlservicerole-system".into());
-    assert_eq!(granted, [(place, serde_json::json!(["create", "get", "list"]))]);
+    let granted = granted("configmaps");
+    let granted: Vec<_> = granted
+        .iter()
+        .map(|(kind, namespace, rule)| (kind.as_str(), namespace.as_str(), &rule["verbs"]))
+        .collect();
+    let verbs = serde_json::json!(["create", "get", "list"]);
+    assert_eq!(granted, [(Some("Role"), Some("mlservicerole-system"), &verbs)]);
 }
 
 /// Who holds the Lease works: the operator may write this one Lease and no other, and make it.
@@ -205,21 +212,21 @@ fn the_operator_may_write_the_lease_that_it_is_told_of_by_default_and_no_other()
         .map(|cli| format!("{cli:?}"))
         .unwrap();
     assert!(name.contains("leader_elect_resource_name: \"mlservicerole-operator\""));
-    let mut granted = Vec::new();
-    for (_, document) in documents("kubectl") {
-        for rule in document["rules"].as_array().into_iter().flatten() {
-            if rule["resources"].as_array().unwrap().contains(&"leases".into()) {
-                assert_eq!(document["metadata"]["namespace"], "mlservicerole-system");
-                granted.push((rule["verbs"].clone(), rule["resourceNames"].clone()));
-            }
-        }
-    }
+    let granted: Vec<_> = granted("leases")
+        .into_iter()
+        .map(|(_, namespace, rule)| (namespace, rule["verbs"].clone(), rule["resourceNames"].clone()))
+        .collect();
+    let place = Value::from("mlservicerole-system");
     let named = serde_json::json!(["mlservicerole-operator"]);
     assert_eq!(
         granted,
         [
-            (serde_json::json!(["create"]), Value::Null),
-            (serde_json::json!(["get", "list", "watch", "update"]), named),
+            (place.clone(), serde_json::json!(["create"]), Value::Null),
+            (
+                place,
+                serde_json::json!(["get", "list", "watch", "update"]),
+                named
+            ),
         ]
     );
 }
@@ -227,13 +234,7 @@ fn the_operator_may_write_the_lease_that_it_is_told_of_by_default_and_no_other()
 /// A setting that the chart doesn't have can't be changed by whoever installs it.
 #[test]
 fn the_deployment_sets_every_flag_of_run() {
-    let documents = documents("kubectl");
-    let (_, deployment) = documents
-        .iter()
-        .find(|(_, document)| document["kind"] == "Deployment")
-        .unwrap();
-    let args: Vec<String> =
-        from_value(deployment["spec"]["template"]["spec"]["containers"][0]["args"].clone()).unwrap();
+    let args = deployment_args();
     let command = Cli::command();
     let run = command.find_subcommand("run").unwrap();
     let missing: Vec<_> = run

@@ -70,8 +70,8 @@ pub(super) fn understand(written: &[AllowedPreset]) -> Result<AllowedPresets, Ve
 }
 
 /// Why nobody can ever ask for what a class lists as a value: it is a mistake, such as an ARN in the place of a bucket's
-/// name, and would show only when a tenant is refused. Of patterns only their characters are looked at: each by itself, not
-/// where it stands.
+/// name, and would show only when a tenant is refused. Of patterns with wildcards only their characters are looked at: each
+/// by itself, not where it stands.
 fn never_asked_for(preset: &Preset, parameter: &str, listed: &Template) -> Option<String> {
     let text = listed.as_str();
     if listed.is_literal() {
@@ -82,12 +82,37 @@ fn never_asked_for(preset: &Preset, parameter: &str, listed: &Template) -> Optio
         Part::Token(Token::Char(c)) => Some(*c),
         _ => None,
     });
-    let (bad, example) = access::never_in_a_value(preset, parameter, characters)?;
+    let Some((bad, example)) = access::never_in_a_value(preset, parameter, characters) else {
+        let why = never_when_filled_in(preset, parameter, listed)?;
+        return Some(format!(
+            "{text:?} for a namespace: {why} (no tenant can ask for what is listed here)"
+        ));
+    };
     Some(format!(
         "{text:?} can't match a value for {parameter} of the preset {}: no value for it contains {bad:?}; remove that \
          character: a value is something like {example:?}",
         preset.name
     ))
+}
+
+/// What is wrong with a pattern that has placeholders and no wildcard, whoever's names are filled in: names of each form
+/// that parameters tell apart.
+fn never_when_filled_in(preset: &Preset, parameter: &str, listed: &Template) -> Option<AccessError> {
+    const NAMES: [&str; 4] = ["team-a", "team", "t", "000000000000"];
+    let mut why = None;
+    for name in NAMES {
+        let mut value = String::new();
+        for part in listed.parts() {
+            match part {
+                Part::Token(Token::Char(c)) => value.push(*c),
+                Part::Namespace | Part::Cluster => value.push_str(name),
+                Part::Token(Token::One | Token::Run | Token::Variable(_)) => return None,
+            }
+        }
+        let problem = access::never_a_value(preset, parameter, &value)?;
+        why.get_or_insert(problem);
+    }
+    why
 }
 
 /// An entry of `spec.access`, as far as it is right by itself.

@@ -339,6 +339,20 @@ async fn a_withdrawn_consent_changes_nothing_and_keeps_nobody() {
     assert_eq!(left(&space).await, before);
 }
 
+/// The deleted object stays, and says why and what to do.
+async fn assert_kept(space: &Space, reason: &str, words: &[&str]) {
+    let ready = space
+        .until("trainer", &format!("is kept by {reason}"), |object| {
+            condition(object, types::READY)
+                .filter(|ready| ready.reason == reason)
+                .cloned()
+        })
+        .await;
+    for word in words {
+        assert!(ready.message.contains(word), "{}", ready.message);
+    }
+}
+
 async fn a_role_whose_record_is_lost_keeps_its_object_until_somebody_decides() {
     let space = Space::new("no-record").await;
     make(&space, &their_tags()).await;
@@ -354,19 +368,16 @@ async fn a_role_whose_record_is_lost_keeps_its_object_until_somebody_decides() {
             .unwrap();
     }
     space.delete("trainer").await;
-    let stuck = space
-        .until("trainer", "says what keeps it", |object| {
-            let ready = condition(object, types::READY)?;
-            (ready.reason == reasons::FORMER_STATE_LOST).then(|| ready.clone())
-        })
-        .await;
-    for word in [
-        "ConfigMap mlservicerole-former-",
-        "deletionPolicy: Retain",
-        "Delete",
-    ] {
-        assert!(stuck.message.contains(word), "{}", stuck.message);
-    }
+    assert_kept(
+        &space,
+        reasons::FORMER_STATE_LOST,
+        &[
+            "ConfigMap mlservicerole-former-",
+            "deletionPolicy: Retain",
+            "Delete",
+        ],
+    )
+    .await;
     let kept = now(&space).await;
     assert_eq!((&kept.trust, &kept.attached), (&during.trust, &during.attached));
     space
@@ -402,15 +413,12 @@ async fn a_role_that_cannot_be_given_back_can_be_left_as_it_is() {
         .proxy
         .inject("PutRolePolicy", &space.prefix(), Fault::denied(), usize::MAX);
     space.delete("trainer").await;
-    let stuck = space
-        .until("trainer", "says what keeps it", |object| {
-            let ready = condition(object, types::READY)?;
-            (ready.reason == reasons::ACCESS_DENIED).then(|| ready.clone())
-        })
-        .await;
-    for word in ["PutRolePolicy", "deletionPolicy: Retain"] {
-        assert!(stuck.message.contains(word), "{}", stuck.message);
-    }
+    assert_kept(
+        &space,
+        reasons::ACCESS_DENIED,
+        &["PutRolePolicy", "deletionPolicy: Retain"],
+    )
+    .await;
     space
         .patch_spec("trainer", json!({"deletionPolicy": "Retain"}))
         .await;

@@ -234,6 +234,22 @@ fn a_value_of_a_preset_that_no_request_can_have_is_refused_with_what_is_wrong_an
             ],
         );
     }
+    for (parameter, pattern, filled_in) in [
+        ("prefix", "{namespace}/", "team-a/"),
+        ("prefix", "/{namespace}", "/team-a"),
+        ("bucket", "{cluster}.", "team-a."),
+    ] {
+        refused(
+            &json!({"allow": {"presets": [{"name": "s3-prefix-read", "with": {parameter: [pattern]}}]}}),
+            &[
+                parameter,
+                pattern,
+                filled_in,
+                "doesn't match",
+                "write something like",
+            ],
+        );
+    }
     for (preset, parameter, pattern, character) in [
         ("s3-prefix-read", "prefix", "{namespace}/donn\u{e9}es", "'\u{e9}'"),
         ("s3-prefix-read", "prefix", "{namespace}/a b/*", "' '"),
