@@ -13,6 +13,7 @@ pub mod guard;
 pub mod iam;
 pub mod manifest;
 pub mod metrics;
+pub mod packed;
 pub mod permissions;
 pub mod plan;
 pub mod run;

@@ -21,12 +21,16 @@ use crate::plan::ClusterIdentity;
 use crate::server::{Health, Phase};
 use crate::{server, telemetry};
 
+/// Threads at most, however many cores the node has: work is waiting for answers, and each thread keeps memory of its own.
+const THREADS: usize = 4;
 /// Between two attempts to learn who this cluster is.
 const RETRY_IDENTITY: Duration = Duration::from_secs(2);
 
 /// Runs until SIGTERM or SIGINT. Errors are for people.
 pub fn run(args: RunArgs) -> Result<(), String> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(THREADS))
         .enable_all()
         .build()
         .map_err(|e| format!("failed to start: {e}"))?;

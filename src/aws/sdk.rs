@@ -354,23 +354,15 @@ impl IamApi for SdkIam {
     }
 
     async fn account_quotas(&self) -> Result<AccountQuotas, AwsError> {
-        const OPERATION: &str = "GetAccountSummary";
-        let answer = self
-            .client
-            .get_account_summary()
-            .send()
-            .await
-            .map_err(|error| from_sdk(OPERATION, &error))?;
-        let summary = answer
-            .summary_map()
-            .ok_or_else(|| unreadable(OPERATION, "the answer holds no summary"))?;
+        let summary = self.summary().await?;
         Ok(AccountQuotas::from_summary(|key| {
             summary.get(&key.into()).copied()
         }))
     }
 
     async fn account_role_count(&self) -> Result<Option<usize>, AwsError> {
-        self.role_count().await
+        let roles = self.summary().await?.get(&"Roles".into()).copied();
+        Ok(roles.and_then(|roles| usize::try_from(roles).ok()))
     }
 
     async fn role_details_page(&self, marker: Option<&str>) -> Result<Page<RoleDetails>, AwsError> {

@@ -5,6 +5,7 @@
 //! the operator to everybody's objects. Here each object is passed over as text first, which has no such limit.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
@@ -13,14 +14,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use crate::packed::Packed;
+
 /// An object, or why it can't be read.
 ///
-/// Only its metadata is kept as it is; the rest is text, and read by whoever needs it: thousands of objects lie in the
-/// caches, most of them for hours, and as maps and lists each takes three times the room.
+/// Only its metadata is kept as it is, without annotations; the rest is packed, and read by whoever needs it: thousands of
+/// objects lie in the caches, most of them for hours, and as maps and lists each takes ten times the room.
 #[derive(Clone, Debug)]
 pub struct Guarded<K> {
     metadata: ObjectMeta,
-    rest: Result<Box<str>, Box<Unreadable>>,
+    rest: Result<Packed, Box<Unreadable>>,
     kind: PhantomData<fn() -> K>,
 }
 
@@ -34,21 +37,40 @@ pub struct Unreadable {
 }
 
 impl<K: Resource + DeserializeOwned> Guarded<K> {
-    /// The object. Each time it is read anew from text of a few KiB.
+    /// The object. Each time it is read anew, from some hundred bytes that hold a few KiB.
     pub fn read(&self) -> Result<K, Unreadable> {
-        let text = self.rest.as_ref().map_err(|unreadable| (**unreadable).clone())?;
-        let mut object: K = serde_json::from_str(text).map_err(|error| Unreadable {
-            error: error.to_string(),
+        let rest = self.rest.as_ref().map_err(|unreadable| (**unreadable).clone())?;
+        let unreadable = |error: String| Unreadable {
+            error,
             conditions: vec![],
-        })?;
-        *object.meta_mut() = self.metadata.clone();
+        };
+        let text = rest
+            .text()
+            .ok_or_else(|| unreadable("what the cache holds of it is damaged".to_owned()))?;
+        let mut object: K = serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
+        let annotations = object.meta_mut().annotations.take();
+        *object.meta_mut() = ObjectMeta {
+            annotations,
+            ..self.metadata.clone()
+        };
         Ok(object)
+    }
+
+    /// Its annotations. The [`meta`](Resource::meta) of one that can be read has none.
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        #[derive(Deserialize)]
+        struct Annotated {
+            metadata: ObjectMeta,
+        }
+        let kept = || self.metadata.annotations.clone();
+        let packed = |annotated: Annotated| annotated.metadata.annotations;
+        self.read_part().map_or_else(kept, packed).unwrap_or_default()
     }
 
     /// A part of the object: of one that can be read, what `P` has of its spec and status.
     pub fn read_part<P: DeserializeOwned>(&self) -> Option<P> {
-        let text = self.rest.as_ref().ok()?;
-        serde_json::from_str(text).ok()
+        let text = self.rest.as_ref().ok()?.text()?;
+        serde_json::from_str(&text).ok()
     }
 
     /// Whether it can be read.
@@ -56,6 +78,9 @@ impl<K: Resource + DeserializeOwned> Guarded<K> {
         self.rest.is_ok()
     }
 }
+
+/// The whole object once more, by `kubectl apply` without `--server-side`.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// An object as it comes.
 #[derive(Deserialize)]
@@ -67,7 +92,7 @@ struct Outline<'a> {
     status: Option<&'a RawValue>,
 }
 
-/// What is kept of it as text. The metadata is put in when it is read.
+/// What is packed of it. The rest of the metadata is put in when it is read.
 #[derive(Serialize)]
 struct Rest<'a> {
     metadata: ObjectMeta,
@@ -88,19 +113,26 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
         // Metadata comes from the API server itself: nothing that a person writes makes it unreadable.
         let Outline {
-            metadata,
+            mut metadata,
             spec,
             status,
         } = serde_json::from_str(text.get()).map_err(serde::de::Error::custom)?;
+        if let Some(annotations) = &mut metadata.annotations {
+            annotations.remove(LAST_APPLIED);
+        }
         let rest = Rest {
-            metadata: ObjectMeta::default(),
+            metadata: ObjectMeta {
+                annotations: metadata.annotations.take(),
+                ..Default::default()
+            },
             spec,
             status,
         };
-        let rest = serde_json::to_string(&rest).map_err(serde::de::Error::custom)?;
-        let rest = match serde_json::from_str::<K>(&rest) {
-            Ok(_) => Ok(rest.into_boxed_str()),
+        let text = serde_json::to_string(&rest).map_err(serde::de::Error::custom)?;
+        let rest = match serde_json::from_str::<K>(&text) {
+            Ok(_) => Ok(Packed::new(&text)),
             Err(error) => {
+                metadata.annotations = rest.metadata.annotations;
                 let status = status.and_then(|status| serde_json::from_str(status.get()).ok());
                 Err(Box::new(Unreadable {
                     error: error.to_string(),
@@ -149,6 +181,7 @@ impl<K: Resource> Resource for Guarded<K> {
 mod tests {
     use kube::ResourceExt;
     use kube::core::{ObjectList, WatchEvent};
+    use serde_json::json;
 
     use super::*;
     use crate::api::MlServiceRole;
@@ -205,6 +238,42 @@ mod tests {
                 );
             }
             event => panic!("{event:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_an_object_is_the_whole_object() {
+        let text = json!({
+            "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRole",
+            "metadata": {
+                "name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7", "finalizers": ["f"], "generation": 2,
+                "annotations": {"mlservicerole.io/placement": "{}", "note": "ü"},
+            },
+            "spec": {"className": "c", "managedPolicyArns": ["arn:aws:iam::aws:policy/x"]},
+            "status": {"roleName": "r"},
+        })
+        .to_string();
+        let guarded: Guarded<MlServiceRole> = serde_json::from_str(&text).unwrap();
+        let whole: MlServiceRole = serde_json::from_str(&text).unwrap();
+        assert_eq!(guarded.annotations(), *whole.annotations());
+        let read = guarded.read().unwrap();
+        assert_eq!(
+            (&read.metadata, &read.spec, &read.status),
+            (&whole.metadata, &whole.spec, &whole.status)
+        );
+    }
+
+    #[test]
+    fn the_annotations_of_an_object_can_be_had_whether_or_not_it_can_be_read() {
+        for mode in ["Manage", "Sometimes"] {
+            let text = json!({
+                "metadata": {"name": "a", "annotations": {"note": "n", LAST_APPLIED: "{}"}},
+                "spec": {"mode": mode},
+            })
+            .to_string();
+            let object: Guarded<MlServiceRole> = serde_json::from_str(&text).unwrap();
+            assert_eq!(object.is_readable(), mode == "Manage");
+            assert_eq!(object.annotations(), [("note".to_owned(), "n".to_owned())].into());
         }
     }
 

@@ -1,6 +1,7 @@
 //! The Kubernetes edge: writes to objects, ServiceAccounts and statuses, Events, and who this cluster is. It
 //! performs what a plan says and decides nothing; [`ClusterApi`] is all that the executor knows of it.
 
+mod account;
 mod api;
 mod client;
 pub mod election;
@@ -12,6 +13,7 @@ mod identity;
 mod kubernetes;
 mod lease;
 
+pub use account::Account;
 pub use api::{ClusterApi, Kept, Removal};
 pub use client::{Clients, clients};
 pub use error::{ClusterError, ClusterErrorClass};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::channel::mpsc::UnboundedSender;
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, ResourceExt};
@@ -17,7 +17,7 @@ use super::record::Record;
 use super::sweep::Sweeps;
 use crate::api::{MlServiceRole, MlServiceRoleClass};
 use crate::aws::Accounts;
-use crate::cluster::{Events, Guarded, Kubernetes};
+use crate::cluster::{Account, Events, Guarded, Kubernetes};
 use crate::iam::arn::Issuer;
 use crate::metrics::Metrics;
 use crate::plan::{Clock, ClusterIdentity, KnownBoundary};
@@ -34,8 +34,8 @@ pub struct Caches {
     pub roles: Store<GuardedRole>,
     /// All MlServiceRoleClasses.
     pub classes: Store<GuardedClass>,
-    /// All ServiceAccounts, metadata only.
-    pub service_accounts: Store<PartialObjectMeta<ServiceAccount>>,
+    /// All ServiceAccounts.
+    pub service_accounts: Store<Account>,
     /// All Namespaces, metadata only.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
 }

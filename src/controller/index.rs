@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::GuardedRole;
 use super::observe::service_account_names;
 use crate::api::{BOUND_BY_ANNOTATION, PREVIOUS_ROLE_ARN_ANNOTATION};
+use crate::cluster::Account;
 use crate::plan::BoundBy;
 
 /// See the module. Names, all within one namespace; it holds no objects.
@@ -78,7 +79,7 @@ impl Index {
     }
 
     /// Notes a ServiceAccount's marks; `None` is one that went.
-    pub fn note_account(&self, namespace: &str, name: &str, account: Option<&impl ResourceExt>) {
+    pub fn note_account(&self, namespace: &str, name: &str, account: Option<&Account>) {
         let mut accounts = write(&self.accounts);
         let here = accounts.entry(namespace.to_owned()).or_default();
         here.note(name, account);
@@ -88,12 +89,13 @@ impl Index {
     }
 
     /// Notes all ServiceAccounts anew.
-    pub fn note_accounts<'a, K: ResourceExt + 'a>(&self, all: impl Iterator<Item = &'a K>) {
+    pub fn note_accounts<'a>(&self, all: impl Iterator<Item = &'a Account>) {
         let mut fresh: HashMap<String, Accounts> = HashMap::new();
-        for account in all.filter(|account| is_marked(*account)) {
+        for account in all {
             let here = fresh.entry(account.namespace().unwrap_or_default()).or_default();
             here.note(&account.name_any(), Some(account));
         }
+        fresh.retain(|_, here| !here.is_empty());
         *write(&self.accounts) = fresh;
         self.accounts_filled.cancel();
     }
@@ -136,7 +138,7 @@ impl Roles {
 }
 
 impl Accounts {
-    fn note(&mut self, name: &str, account: Option<&impl ResourceExt>) {
+    fn note(&mut self, name: &str, account: Option<&Account>) {
         if let Some(former) = self.bound_by.remove(name) {
             take(&mut self.bound, &former, name);
         }
@@ -158,11 +160,6 @@ impl Accounts {
     fn is_empty(&self) -> bool {
         self.bound_by.is_empty() && self.others.is_empty()
     }
-}
-
-fn is_marked(account: &impl ResourceExt) -> bool {
-    let annotations = account.annotations();
-    annotations.contains_key(BOUND_BY_ANNOTATION) || annotations.contains_key(PREVIOUS_ROLE_ARN_ANNOTATION)
 }
 
 fn put(lists: &mut HashMap<Box<str>, Names>, key: &str, name: &str) {
@@ -196,8 +193,6 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::ServiceAccount;
-    use kube::core::PartialObjectMeta;
     use serde_json::{Value, json};
 
     use super::*;
@@ -212,12 +207,10 @@ mod tests {
         serde_json::from_str(&role.to_string()).unwrap()
     }
 
-    fn account(name: &str, annotations: Value) -> PartialObjectMeta<ServiceAccount> {
+    fn account(name: &str, annotations: Value) -> Account {
         let account = json!({"metadata": {"name": name, "namespace": "n", "annotations": annotations}});
         serde_json::from_value(account).unwrap()
     }
-
-    const NOBODY: Option<&PartialObjectMeta<ServiceAccount>> = None;
 
     #[test]
     fn a_role_is_found_by_each_service_account_that_it_asks_for_and_no_longer() {
@@ -262,7 +255,7 @@ mod tests {
         assert_eq!(index.marked_for("n", "a"), BTreeSet::from(["x".to_owned()]));
         index.note_account("n", "x", Some(&account("x", by("b"))));
         assert!(index.marked_for("n", "a").is_empty());
-        index.note_account("n", "x", NOBODY);
+        index.note_account("n", "x", None);
         index.note_account("n", "y", Some(&account("y", json!({}))));
         assert!(
             index.accounts.read().unwrap().is_empty(),

@@ -1,9 +1,11 @@
 //! Keeping a live object's role and ServiceAccounts as the object says.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
+use sha2::{Digest, Sha256};
 
 use super::context::{ClassUse, Context};
 use super::drive::{Conclusion, ConclusionFacts, Drive, drive, surroundings};
@@ -11,7 +13,7 @@ use super::failure;
 use super::marks::{has_finalizer, placement};
 use super::observe;
 use super::reach::account_ref;
-use super::record::{Record, Synced};
+use super::record::{ClassVersion, Record, Synced};
 use crate::api::class::OnViolation;
 use crate::api::condition::reasons;
 use crate::api::role::Mode;
@@ -127,16 +129,17 @@ fn note_drift(
     let synced = Synced {
         generation: object.metadata.generation,
         class: class_version(context, class),
-        bound: bound.collect(),
+        bound: bound.collect::<BTreeSet<_>>().into_iter().collect(),
     };
     let before = record.synced.replace(synced.clone()).unwrap_or_default();
     let same = before.generation == synced.generation && before.class == synced.class;
+    let bound_before = before.bound.into_iter().collect();
     if same {
-        for kind in drift_kinds(&driven.done, &before.bound) {
+        for kind in drift_kinds(&driven.done, &bound_before) {
             context.metrics.drift_found(kind, 1);
         }
     }
-    let Some(notice) = drift_repaired(&driven.done, &before.bound).filter(|_| same) else {
+    let Some(notice) = drift_repaired(&driven.done, &bound_before).filter(|_| same) else {
         return;
     };
     if record.is_news(&notice.message, context.now()) {
@@ -144,13 +147,13 @@ fn note_drift(
     }
 }
 
-fn class_version(context: &Context, name: &str) -> String {
+fn class_version(context: &Context, name: &str) -> ClassVersion {
     let class = observe::class(context, name).and_then(Result::ok);
     let version = class.map(|class| {
         let issuers = class.status.map(|status| status.issuers);
         (class.metadata.uid, class.metadata.generation, issuers)
     });
-    format!("{version:?}")
+    Sha256::digest(format!("{version:?}")).into()
 }
 
 /// What a reconcile works towards.

@@ -2,22 +2,40 @@
 
 use kube::ResourceExt;
 
-use crate::api::{PLACEMENT_ANNOTATION, ROLE_FINALIZER};
+use super::context::GuardedRole;
+use crate::api::{MlServiceRole, PLACEMENT_ANNOTATION, ROLE_FINALIZER};
 use crate::guard::Refusal;
 use crate::plan::Placement;
 
+/// An MlServiceRole, as it is or as it is cached: the metadata of a cached one has no annotations.
+pub trait Marked: ResourceExt {
+    /// The annotation that records the placement.
+    fn placement_annotation(&self) -> Option<String>;
+}
+
+impl Marked for MlServiceRole {
+    fn placement_annotation(&self) -> Option<String> {
+        self.annotations().get(PLACEMENT_ANNOTATION).cloned()
+    }
+}
+
+impl Marked for GuardedRole {
+    fn placement_annotation(&self) -> Option<String> {
+        self.annotations().remove(PLACEMENT_ANNOTATION)
+    }
+}
+
 /// The recorded placement.
-pub fn placement(object: &impl ResourceExt) -> Result<Option<Placement>, Refusal> {
+pub fn placement(object: &impl Marked) -> Result<Option<Placement>, Refusal> {
     object
-        .annotations()
-        .get(PLACEMENT_ANNOTATION)
-        .map(|text| Placement::parse(text))
+        .placement_annotation()
+        .map(|text| Placement::parse(&text))
         .transpose()
 }
 
 /// Whether a role may exist already.
-pub fn has_finalizer(object: &impl ResourceExt) -> bool {
-    object.annotations().contains_key(PLACEMENT_ANNOTATION)
+pub fn has_finalizer(object: &impl Marked) -> bool {
+    object.placement_annotation().is_some()
         && object
             .finalizers()
             .iter()

@@ -15,7 +15,7 @@ use crate::api::{
     BOUND_BY_ANNOTATION, DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass, ROLE_ARN_ANNOTATION,
 };
 use crate::aws::{AwsError, IamApi};
-use crate::cluster::{ClusterError, annotation_managers, service_account_state};
+use crate::cluster::{ClusterError, annotation_managers};
 use crate::iam::name::RoleName;
 use crate::plan::{BoundBy, Depth, NamespaceState, Rival, RoleKnowledge, ServiceAccountState};
 
@@ -189,7 +189,7 @@ fn service_accounts(
             .caches
             .service_accounts
             .get(&key)
-            .map(|sa| service_account_state(&sa));
+            .map(|account| account.state());
         service_accounts.extend(record.newest_service_account(name, cached, now));
     }
     for name in context.index.marked_for(&namespace, &object.name_any()) {
@@ -197,11 +197,11 @@ fn service_accounts(
         let Some(account) = context.caches.service_accounts.get(&key) else {
             continue;
         };
-        if wanted.contains(&name) || !account.annotations().contains_key(BOUND_BY_ANNOTATION) {
+        let state = account.state();
+        if wanted.contains(&name) || !state.annotations.contains_key(BOUND_BY_ANNOTATION) {
             continue;
         }
-        let state = Some(service_account_state(&account));
-        service_accounts.extend(record.newest_service_account(&name, state, now));
+        service_accounts.extend(record.newest_service_account(&name, Some(state), now));
     }
     service_accounts
 }

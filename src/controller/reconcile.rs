@@ -184,12 +184,12 @@ async fn conclude(
             let wait = record.next_backoff(context.timing.max_backoff);
             let wait = failure::pause(refusal, wait, context.timing.max_backoff);
             let about_one = service_account.is_some();
-            record.pause = Some(Pause {
+            record.pause = Some(Box::new(Pause {
                 key,
                 service_accounts: about_one
                     .then(|| observe::service_account_versions(context, record, &object, now)),
                 until: now + wait,
-            });
+            }));
             Some(wait)
         }
         (None, Outcome::ClassNotReady(_)) => Some(record.next_backoff(context.timing.max_backoff)),

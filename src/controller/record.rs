@@ -10,6 +10,7 @@ use kube::ResourceExt;
 use crate::api::MlServiceRole;
 use crate::iam::arn::RoleArn;
 use crate::iam::name::RoleName;
+use crate::packed::Packed;
 use crate::plan::{KnownBoundary, Placement, RoleKnowledge, RoleState, ServiceAccountState};
 
 /// How long a write of ours is believed over a cache that doesn't show it.
@@ -25,21 +26,22 @@ const CONTEST_WINDOW: Duration = Duration::from_secs(60);
 /// The same repair is told again only after this long.
 const DRIFT_NOTICE_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Memory of one object.
+/// Memory of one object. There are thousands: what is there once or not at all takes the room of a list or of a pointer.
 #[derive(Default)]
 pub struct Record {
-    /// Hardly ever more than one, so that a list takes less room than a map.
     roles: Vec<(RoleName, Known)>,
-    object: Option<Box<Written<MlServiceRole>>>,
+    object: Option<Box<Written<Packed>>>,
     service_accounts: HashMap<String, Written<Option<ServiceAccountState>>>,
-    cached_versions: HashMap<String, Option<String>>,
-    rebinds: HashMap<String, Vec<Duration>>,
-    drift_notice: Option<(String, Duration)>,
-    backoff: Option<ExponentialBackoff>,
+    /// By ServiceAccount.
+    cached_versions: Vec<(Box<str>, Option<Box<str>>)>,
+    /// By ServiceAccount.
+    rebinds: Vec<(Box<str>, Vec<Duration>)>,
+    drift_notice: Option<Box<(String, Duration)>>,
+    backoff: Option<Box<ExponentialBackoff>>,
     /// After a failure: what it was about, and until when nothing is tried for the same.
-    pub pause: Option<Pause>,
+    pub pause: Option<Box<Pause>>,
     /// The attempt after which nothing could be done until somebody changes something.
-    blocked: Option<String>,
+    blocked: Option<Box<str>>,
     /// Writes in a row that came too late for what they were planned on.
     pub outdated_retries: u32,
     /// Where the role was placed, where spec and class agreed. The annotation can be changed by whoever may write
@@ -55,15 +57,18 @@ pub struct Record {
     pub namespace_uid: Option<String>,
 }
 
+/// SHA-256 of what a class says.
+pub type ClassVersion = [u8; 32];
+
 /// What was in sync.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Synced {
     /// Generation of the object.
     pub generation: Option<i64>,
-    /// Uid and generation of its class, and the issuers in force.
-    pub class: String,
+    /// Stands for uid and generation of its class, and the issuers in force.
+    pub class: ClassVersion,
     /// ServiceAccounts that carried the role's ARN.
-    pub bound: BTreeSet<String>,
+    pub bound: Box<[String]>,
 }
 
 /// A pause after a failure.
@@ -93,13 +98,13 @@ impl Pause {
     }
 }
 
-/// What is known of a role. While nobody asks, the role itself is kept as text: as maps of a few entries each, thousands of
-/// roles would take three times the room.
+/// What is known of a role. While nobody asks, the role itself is packed: as maps of a few entries each, thousands of roles
+/// would take ten times the room.
 #[derive(Default)]
 struct Known {
     /// Without its state while that is packed.
     live: RoleKnowledge,
-    packed: Option<Box<[u8]>>,
+    packed: Option<Packed>,
 }
 
 impl Known {
@@ -108,8 +113,8 @@ impl Known {
             return;
         };
         // What can't be put away stays as it is.
-        if let Ok(packed) = serde_json::to_vec(&(header, content)) {
-            self.packed = Some(packed.into_boxed_slice());
+        if let Ok(text) = serde_json::to_string(&(header, content)) {
+            self.packed = Some(Packed::new(&text));
             self.live.state = RoleState::Unknown;
         }
     }
@@ -130,10 +135,11 @@ impl Known {
 }
 
 /// What couldn't be read again, which doesn't happen, would be unknown, and so be read from IAM.
-fn state(packed: &[u8]) -> RoleState {
-    match serde_json::from_slice(packed) {
-        Ok((header, content)) => RoleState::Present { header, content },
-        Err(_) => RoleState::Unknown,
+fn state(packed: &Packed) -> RoleState {
+    let text = packed.text();
+    match text.and_then(|text| serde_json::from_str(&text).ok()) {
+        Some((header, content)) => RoleState::Present { header, content },
+        None => RoleState::Unknown,
     }
 }
 
@@ -178,7 +184,7 @@ impl Record {
     /// Notes that something is tried. What was found in AWS and kept the object from going on is looked at again where
     /// spec or class changed since: often that is done once the cause is mended.
     pub fn begin(&mut self, attempt: &str, now: Duration) {
-        if self.blocked.take_if(|blocked| blocked != attempt).is_some() {
+        if self.blocked.take_if(|blocked| **blocked != *attempt).is_some() {
             for (_, known) in &mut self.roles {
                 known.live.look_again = Some(now);
             }
@@ -187,7 +193,7 @@ impl Record {
 
     /// Notes whether the attempt showed that nothing can be done until somebody changes something.
     pub fn end(&mut self, attempt: &str, blocked: bool) {
-        self.blocked = blocked.then(|| attempt.to_owned());
+        self.blocked = blocked.then(|| attempt.into());
     }
 
     /// Puts away what is known until it is asked for again, so that it takes less room.
@@ -204,17 +210,24 @@ impl Record {
     }
 
     /// Notes that `before` became `after` by our hand.
-    pub fn object_written(&mut self, before: &MlServiceRole, after: MlServiceRole) {
-        let over = before.resource_version();
+    pub fn object_written(&mut self, before: &MlServiceRole, mut after: MlServiceRole) {
+        // Until the next look at the object, which may be long after the cache shows this, it lies here.
+        after.metadata.managed_fields = None;
+        let Ok(text) = serde_json::to_string(&after) else {
+            // Then the cache is believed, and a write on top of it refused.
+            self.object = None;
+            return;
+        };
+        let (over, value) = (before.resource_version(), Packed::new(&text));
         match &mut self.object {
             Some(written) => {
                 written.over.insert(over);
-                written.value = after;
+                written.value = value;
             }
             None => {
                 self.object = Some(Box::new(Written {
                     over: BTreeSet::from([over]),
-                    value: after,
+                    value,
                     at: Duration::ZERO,
                 }));
             }
@@ -223,18 +236,21 @@ impl Record {
 
     /// The object, as cached or as we wrote it if the cache is behind.
     pub fn newest_object(&mut self, cached: &MlServiceRole) -> MlServiceRole {
-        match &self.object {
-            Some(written) if written.over.contains(&cached.resource_version()) => written.value.clone(),
-            _ => {
-                self.object = None;
-                cached.clone()
-            }
-        }
+        let text = match &self.object {
+            Some(written) if written.over.contains(&cached.resource_version()) => written.value.text(),
+            _ => None,
+        };
+        let written = text.and_then(|text| serde_json::from_str(&text).ok());
+        written.unwrap_or_else(|| {
+            self.object = None;
+            cached.clone()
+        })
     }
 
     /// Notes that a ServiceAccount is so by our hand; `None` is gone.
     pub fn service_account_written(&mut self, name: &str, state: Option<ServiceAccountState>, now: Duration) {
-        let mut over = BTreeSet::from([self.cached_versions.get(name).cloned().flatten()]);
+        let cached = of(&self.cached_versions, name).and_then(|version| version.as_deref());
+        let mut over = BTreeSet::from([cached.map(str::to_owned)]);
         if let Some(earlier) = self.service_accounts.remove(name) {
             over.extend(earlier.over);
             over.insert(version(earlier.value.as_ref()));
@@ -258,8 +274,7 @@ impl Record {
         now: Duration,
     ) -> Option<ServiceAccountState> {
         let cached_version = version(cached.as_ref());
-        self.cached_versions
-            .insert(name.to_owned(), cached_version.clone());
+        *of_mut(&mut self.cached_versions, name) = cached_version.as_deref().map(Into::into);
         match self.service_accounts.get(name) {
             Some(written)
                 if written.over.contains(&cached_version) && now.saturating_sub(written.at) < CACHE_LAG =>
@@ -286,14 +301,14 @@ impl Record {
 
     /// Notes that our annotation was written; it stays unless somebody else removes or rewrites it.
     pub fn note_rebind(&mut self, service_account: &str, now: Duration) {
-        let times = self.rebinds.entry(service_account.to_owned()).or_default();
+        let times = of_mut(&mut self.rebinds, service_account);
         times.retain(|time| now.saturating_sub(*time) < CONTEST_WINDOW);
         times.push(now);
     }
 
     /// Until when a contested annotation is left alone.
     pub fn contested_until(&self, service_account: &str, now: Duration) -> Option<Duration> {
-        let times = self.rebinds.get(service_account)?;
+        let times = of(&self.rebinds, service_account)?;
         let recent: Vec<&Duration> = times
             .iter()
             .filter(|time| now.saturating_sub(**time) < CONTEST_WINDOW)
@@ -306,9 +321,9 @@ impl Record {
         let known = self
             .drift_notice
             .as_ref()
-            .is_some_and(|(told, at)| told == repair && now.saturating_sub(*at) < DRIFT_NOTICE_INTERVAL);
+            .is_some_and(|notice| notice.0 == repair && now.saturating_sub(notice.1) < DRIFT_NOTICE_INTERVAL);
         if !known {
-            self.drift_notice = Some((repair.to_owned(), now));
+            self.drift_notice = Some(Box::new((repair.to_owned(), now)));
         }
         !known
     }
@@ -316,12 +331,12 @@ impl Record {
     /// How long to wait after one more failure.
     pub fn next_backoff(&mut self, max: Duration) -> Duration {
         let backoff = self.backoff.get_or_insert_with(|| {
-            ExponentialBuilder::default()
+            let builder = ExponentialBuilder::default()
                 .with_min_delay(MIN_BACKOFF)
                 .with_max_delay(max)
                 .without_max_times()
-                .with_jitter()
-                .build()
+                .with_jitter();
+            Box::new(builder.build())
         });
         backoff.next().unwrap_or(max)
     }
@@ -331,6 +346,21 @@ impl Record {
         self.backoff = None;
         self.pause = None;
     }
+}
+
+fn of<'a, T>(list: &'a [(Box<str>, T)], name: &str) -> Option<&'a T> {
+    let found = list.iter().find(|(there, _)| **there == *name);
+    found.map(|(_, value)| value)
+}
+
+fn of_mut<'a, T: Default>(list: &'a mut Vec<(Box<str>, T)>, name: &str) -> &'a mut T {
+    let found = list.iter().position(|(there, _)| **there == *name);
+    let place = found.unwrap_or_else(|| {
+        list.reserve_exact(1);
+        list.push((name.into(), T::default()));
+        list.len() - 1
+    });
+    &mut list[place].1
 }
 
 fn version(account: Option<&ServiceAccountState>) -> Option<String> {

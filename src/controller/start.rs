@@ -102,7 +102,7 @@ pub async fn start(
     watches.spawn(watch::keep(
         Api::all(client.clone()),
         role_writer,
-        watch::slim,
+        watch::slim_role,
         watch::of_role(
             roles.clone(),
             Arc::clone(&context.index),
@@ -128,7 +128,7 @@ pub async fn start(
     watches.spawn(watch::keep(
         Api::all(client.clone()),
         account_writer,
-        watch::slim_account,
+        |_| (),
         watch::of_service_account(
             roles.clone(),
             account_reader.clone(),

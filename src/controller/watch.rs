@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use futures::channel::mpsc::UnboundedSender;
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -25,10 +25,14 @@ use super::index::Index;
 use super::marks::placement;
 use super::observe::service_account_names;
 use crate::api::{BOUND_BY_ANNOTATION, MlServiceRole};
+use crate::cluster::Account;
 use crate::plan::BoundBy;
 
 /// Wakes objects up.
 pub type Wake = UnboundedSender<ObjectRef<GuardedRole>>;
+
+/// Objects that a list is asked for at once. A page is in memory several times over while it is read.
+const PAGE: u32 = 100;
 
 /// Keeps a cache and reports what was touched, until the task is dropped. `None` is a whole new list.
 pub async fn keep<K>(api: Api<K>, writer: Writer<K>, slim: fn(&mut K), touched: impl Fn(Option<&K>))
@@ -36,7 +40,7 @@ where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Send + Sync,
 {
-    let stream = watch(api, watcher::Config::default())
+    let stream = watch(api, watcher::Config::default().page_size(PAGE))
         .modify(slim)
         .default_backoff()
         .reflect(writer);
@@ -114,10 +118,10 @@ pub fn classes(
 /// Wakes the objects that a ServiceAccount concerns.
 pub fn of_service_account(
     roles: Store<GuardedRole>,
-    accounts: Store<PartialObjectMeta<ServiceAccount>>,
+    accounts: Store<Account>,
     index: Arc<Index>,
     wake: Wake,
-) -> impl Fn(Option<&PartialObjectMeta<ServiceAccount>>) {
+) -> impl Fn(Option<&Account>) {
     move |account| {
         let Some(account) = account else {
             let all = accounts.state();
@@ -128,7 +132,8 @@ pub fn of_service_account(
         let (namespace, name) = (key.namespace.as_deref().unwrap_or_default(), &key.name);
         index.note_account(namespace, name, accounts.get(&key).as_deref());
         let mut concerned = index.asking_for(namespace, name);
-        let bound_by = account.annotations().get(BOUND_BY_ANNOTATION);
+        let annotations = account.annotations();
+        let bound_by = annotations.get(BOUND_BY_ANNOTATION);
         concerned.extend(bound_by.and_then(|text| BoundBy::parse(text)).map(|by| by.name));
         wake_named(&roles, &wake, namespace, concerned);
     }
@@ -186,23 +191,15 @@ fn wake_if(roles: &Store<GuardedRole>, wake: &Wake, concerned: impl Fn(&GuardedR
 
 /// Keeps what matters of an object that is cached for its metadata.
 pub fn slim<K: Resource>(object: &mut K) {
-    let meta = object.meta_mut();
-    meta.managed_fields = None;
-    // The whole object once more, by whoever applies it from their own side.
-    if let Some(annotations) = &mut meta.annotations {
-        annotations.remove(LAST_APPLIED);
-    }
+    object.meta_mut().managed_fields = None;
 }
 
-/// Of a ServiceAccount, nobody asks for more than its annotations by which it gets a role.
-pub fn slim_account(account: &mut PartialObjectMeta<ServiceAccount>) {
-    slim(account);
-    account.metadata.labels = None;
-    account.metadata.owner_references = None;
-    account.metadata.finalizers = None;
-    if let Some(annotations) = &mut account.metadata.annotations {
-        annotations.retain(|key, _| OF_ROLES.iter().any(|prefix| key.starts_with(prefix)));
-    }
+/// Of an MlServiceRole's metadata, its finalizers matter.
+pub fn slim_role(role: &mut GuardedRole) {
+    slim(role);
+    let meta = role.meta_mut();
+    meta.labels = None;
+    meta.owner_references = None;
 }
 
 /// Of a Namespace, its labels decide, and its uid.
@@ -211,11 +208,6 @@ pub fn slim_namespace(namespace: &mut PartialObjectMeta<Namespace>) {
     namespace.metadata.annotations = None;
     namespace.metadata.finalizers = None;
 }
-
-/// By `kubectl apply` without `--server-side`.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// What the annotations begin with by which a ServiceAccount gets a role, and by which it is known whose doing that was.
-const OF_ROLES: [&str; 2] = ["eks.amazonaws.com/", "mlservicerole.io/"];
 
 /// Wakes the other MlServiceRoles of a namespace that may have waited for a ServiceAccount of one that goes.
 pub fn wake_rivals(roles: &Store<GuardedRole>, index: &Index, wake: &Wake, gone: &MlServiceRole) {

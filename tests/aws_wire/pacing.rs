@@ -48,6 +48,18 @@ async fn session(server: &Server) -> Arc<Session> {
     accounts(server).await.session(&account(None)).await.unwrap()
 }
 
+/// Until so many calls of the account wait for their turn.
+async fn waiting(session: &Session, count: usize) {
+    let enough = async {
+        while session.pace.waiting().values().sum::<usize>() < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), enough)
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn a_throttled_call_is_made_again_until_it_is_heard() {
     let count = AtomicUsize::new(0);
@@ -121,7 +133,7 @@ async fn one_call_behind_many_of_another_namespace_goes_early() {
     // The one that is throttled sets a limit, behind which the others wait.
     deletion("a", "first".to_owned()).await.unwrap();
     let many: Vec<_> = (0..20).map(|n| deletion("a", format!("a-{n}"))).collect();
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    waiting(&session, 15).await;
     let one = deletion("b", "b".to_owned()).await.unwrap();
     let mut later = 0;
     for other in many {
@@ -135,13 +147,14 @@ async fn who_waits_is_turned_away_when_the_process_stops() {
     let server = server(|_| throttled()).await;
     let accounts = accounts(&server).await;
     let session = accounts.session(&account(None)).await.unwrap();
-    let waiting = tokio::spawn(async move {
-        let iam = session.iam_for("a", Urgency::Routine);
-        iam.delete_role(&"trainer".parse().unwrap()).await.unwrap_err()
+    let iam = session.iam_for("a", Urgency::Routine);
+    let turned_away = tokio::spawn(async move {
+        let name = "trainer".parse().unwrap();
+        iam.delete_role(&name).await.unwrap_err()
     });
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    waiting(&session, 1).await;
     accounts.stop();
-    let error = tokio::time::timeout(Duration::from_secs(5), waiting).await;
+    let error = tokio::time::timeout(Duration::from_secs(5), turned_away).await;
     let error = error.unwrap().unwrap();
     assert!(error.is_not_leading(), "{error:?}");
     assert!(!error.ambiguous);

@@ -1,7 +1,9 @@
 //! The lists of a whole account, a page at a time: an account may have ten thousand roles, and nearly all of them may be
 //! somebody else's, so that nobody wants to hold them all.
 
-use aws_sdk_iam::types::{EntityType, Role, RoleDetail};
+use std::collections::HashMap;
+
+use aws_sdk_iam::types::{EntityType, Role, RoleDetail, SummaryKeyType};
 
 use super::convert::{boundary_arn, from_tags, parse_attached, partial, session_seconds};
 use super::{SdkIam, unreadable};
@@ -18,7 +20,8 @@ const DETAILED: i32 = 300;
 const LISTED: i32 = 1_000;
 
 impl SdkIam {
-    pub(super) async fn role_count(&self) -> Result<Option<usize>, AwsError> {
+    /// The numbers of GetAccountSummary, by the names that IAM gives them (API reference, `SummaryMap`).
+    pub(super) async fn summary(&self) -> Result<HashMap<SummaryKeyType, i32>, AwsError> {
         const OPERATION: &str = "GetAccountSummary";
         let answer = self
             .client
@@ -26,11 +29,9 @@ impl SdkIam {
             .send()
             .await
             .map_err(|error| from_sdk(OPERATION, &error))?;
-        let summary = answer
-            .summary_map()
-            .ok_or_else(|| unreadable(OPERATION, "the answer holds no summary"))?;
-        let roles = summary.get(&"Roles".into()).copied();
-        Ok(roles.and_then(|roles| usize::try_from(roles).ok()))
+        answer
+            .summary_map
+            .ok_or_else(|| unreadable(OPERATION, "the answer holds no summary"))
     }
 
     pub(super) async fn details_page(&self, marker: Option<&str>) -> Result<Page<RoleDetails>, AwsError> {

@@ -44,6 +44,35 @@ fn a_write_of_ours_is_believed_until_the_cache_shows_something_newer() {
 }
 
 #[test]
+fn an_object_that_we_wrote_is_believed_over_the_versions_that_it_was_written_over() {
+    let object = |version: &str, status: &str| -> MlServiceRole {
+        let object = serde_json::json!({
+            "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRole",
+            "metadata": {"name": "a", "resourceVersion": version, "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"inlinePolicies": [{"name": "p", "document": {"b": [1, "ü"], "a": null}}]},
+            "status": {"roleName": status},
+        });
+        serde_json::from_value(object).unwrap()
+    };
+    let told = |object: MlServiceRole| (object.resource_version(), object.status, object.spec);
+    let mut record = Record::default();
+    let (first, second, third) = (object("1", ""), object("2", "r"), object("3", "s"));
+    record.object_written(&first, second.clone());
+    assert_eq!(told(record.newest_object(&first)), told(second.clone()));
+    record.object_written(&second, third.clone());
+    for behind in [&first, &second] {
+        assert_eq!(told(record.newest_object(behind)), told(third.clone()));
+    }
+    let theirs = object("4", "t");
+    assert_eq!(told(record.newest_object(&theirs)), told(theirs));
+    assert_eq!(
+        told(record.newest_object(&first)),
+        told(first),
+        "it was let go of"
+    );
+}
+
+#[test]
 fn what_is_put_away_is_the_same_when_it_is_asked_for() {
     let name: RoleName = "trainer".parse().unwrap();
     let header = header();
