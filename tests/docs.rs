@@ -274,3 +274,25 @@ fn every_threat_of_security_md_that_something_stops_names_a_test_that_exists() {
         }
     }
 }
+
+#[test]
+fn the_comparison_of_charts_names_every_value_of_the_chart() {
+    let values = read("deploy/charts/mlservicerole-operator/values.yaml");
+    let keys: Vec<&str> = values
+        .lines()
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_alphabetic()))
+        .filter_map(|line| line.split_once(':'))
+        .map(|(key, _)| key)
+        .collect();
+    assert!(keys.len() > 20, "{keys:?}");
+    // The second column is the chart's own; what it has in backticks is a value, whole or in part.
+    let document = read("docs/chart-comparison.md");
+    let named: BTreeSet<&str> = document
+        .lines()
+        .filter_map(|row| row.strip_prefix("| ")?.split(" | ").nth(1))
+        .flat_map(in_backticks)
+        .filter_map(|value| value.split('.').next())
+        .collect();
+    let missing: Vec<_> = keys.into_iter().filter(|key| !named.contains(key)).collect();
+    assert!(missing.is_empty(), "docs/chart-comparison.md lacks {missing:?}");
+}
