@@ -38,6 +38,7 @@ mod quotas;
 mod refusals;
 mod replace;
 mod restart;
+mod rights;
 mod schema_class;
 mod schema_role;
 mod schema_update;
@@ -104,6 +105,7 @@ fn parallel() -> Vec<Trial> {
         sweep::trials(),
         faults::trials(),
         admission::trials(),
+        rights::trials(),
     ]
     .into_iter()
     .flatten()
