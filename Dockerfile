@@ -12,8 +12,11 @@
 # architectures with TAG@sha256:…, and the image's provenance and the release's notes say which. To do the same:
 #   docker buildx imagetools inspect gcr.io/distroless/cc-debian12:nonroot --format '{{json .Manifest}}'
 # and --build-arg RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot@sha256:…, likewise BUILD_IMAGE.
-ARG BUILD_IMAGE=docker.io/library/rust:1.95.0-bookworm
-ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
+ARG BUILD_IMAGE=build-base
+ARG RUNTIME_IMAGE=runtime-base
+# In lines of their own, since Dependabot reads no ARG. A stage that nothing uses isn't pulled.
+FROM docker.io/library/rust:1.95.0-bookworm AS build-base
+FROM gcr.io/distroless/cc-debian12:nonroot AS runtime-base
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /build
