@@ -5,10 +5,18 @@
 # Only the list of what is in it (CycloneDX): docker build --target sbom -o . .
 #
 # The two base images belong together: both are Debian 12, so the binary finds the glibc that it was
-# linked against. Change them together. Pin them by digest (IMAGE:TAG@sha256:…) where builds must be
-# reproducible.
-ARG BUILD_IMAGE=docker.io/library/rust:1.95.0-bookworm
-ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
+# linked against. Change them together.
+#
+# They are named by tag here, since a digest must be looked up in the registry when it is needed, by whoever
+# builds. A release does that (.github/workflows/release.yaml): it resolves each tag once, builds for both
+# architectures with TAG@sha256:…, and the image's provenance and the release's notes say which. To do the same:
+#   docker buildx imagetools inspect gcr.io/distroless/cc-debian12:nonroot --format '{{json .Manifest}}'
+# and --build-arg RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot@sha256:…, likewise BUILD_IMAGE.
+ARG BUILD_IMAGE=build-base
+ARG RUNTIME_IMAGE=runtime-base
+# In lines of their own, since Dependabot reads no ARG. A stage that nothing uses isn't pulled.
+FROM docker.io/library/rust:1.95.0-bookworm AS build-base
+FROM gcr.io/distroless/cc-debian12:nonroot AS runtime-base
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /build

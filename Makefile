@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-test: ## Everything that CI runs: lint, generated files, all tests, end to end
+test: ## What CI runs, but for the charts on a node (e2e-node): lint, generated files, all tests, end to end
 	@tests/run all
 
 test-unit: ## The tests that need no cluster: unit, property, snapshot
@@ -38,7 +38,7 @@ plans: ## Write the plans of the samples anew
 charts: ## Write anew what in deploy/ is made of something else: parts of the charts, deploy/kubectl/
 	@tests/run charts
 
-lint: ## Formatting, clippy and shellcheck
+lint: ## Formatting, clippy, shellcheck; where they are installed also typos, actionlint and hadolint
 	@tests/run lint
 
 testbed-up: ## Start the test bed: eval "$(make testbed-up)"

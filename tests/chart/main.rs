@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // All of this is test code.
 
 mod alerts;
+mod rbac;
 mod readme;
 mod schema;
 mod values;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::values::{Entry, entries};
-use super::{OPERATOR, chart, is_generated, read};
+use super::{CRDS, OPERATOR, chart, checkout, is_generated, read};
 
 const BEGIN: &str = "<!-- values: made of values.yaml by `make charts` -->";
 const END: &str = "<!-- end of values -->";
@@ -18,6 +18,28 @@ fn the_table_of_values_is_made_of_their_comments() {
     let (_, after) = rest.split_once(END).unwrap();
     let table = table(&entries(&read(&chart(OPERATOR, "values.yaml"))));
     is_generated(&path, &format!("{before}{BEGIN}\n\n{table}\n{END}{after}"));
+}
+
+/// `tests/chart/life` runs what README.md says of an install, and what the chart's README says of an upgrade.
+#[test]
+fn both_readmes_install_by_the_same_commands_and_definitions_come_first() {
+    let of_the_chart = read(&chart(OPERATOR, "README.md"));
+    let installs = commands(&of_the_chart, "install");
+    assert_eq!(commands(&read(&checkout("README.md")), "install"), installs);
+    for lines in [installs, commands(&of_the_chart, "upgrade")] {
+        let names: Vec<_> = lines.iter().filter_map(|line| line.split(' ').nth(3)).collect();
+        assert_eq!(names, [CRDS, OPERATOR], "{lines:?}");
+    }
+}
+
+/// The lines `$ helm VERB …` of a chart of ours, each in one line with single spaces.
+fn commands(document: &str, verb: &str) -> Vec<String> {
+    document
+        .replace("\\\n", " ")
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|line| line.starts_with(&format!("$ helm {verb} mlservicerole-operator")))
+        .collect()
 }
 
 #[test]

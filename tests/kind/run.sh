@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The charts on kind, with LocalStack in a container beside it and the pod identity webhook in it: from install to uninstall
-# (tests/chart/life), and the end-to-end suite. Needs Docker, kind, kubectl and Go. Not yet run:
-# where this was written there is no Docker daemon. Everything but the cluster's creation, LocalStack's start and the webhook
-# is what tests/node/run does, too, which has been run.
+# (tests/chart/life), and the end-to-end tests against the chart's pods (tests/chart/e2e). Needs Linux, Docker, kind, kubectl,
+# Go and Rust, and root or sudo for the tests' network. Not yet run: where this was written there is no Docker daemon.
+# tests/node/run has run both of those scripts; only here are the image's build by Docker, the cluster, LocalStack in a
+# container and the webhook.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -13,14 +14,13 @@ readonly NAME=mlservicerole REPOSITORY=mlservicerole-operator TAG=kind
 # The last release that runs without a licence.
 readonly LOCALSTACK=docker.io/localstack/localstack:4.14.0
 readonly WORKLOAD=localhost/workload:1
-# A port of its own, since LocalStack's usual one may be taken by somebody's own.
-readonly ENDPOINT=http://127.0.0.1:14566 WEBHOOK=pod-identity-webhook
+readonly WEBHOOK=pod-identity-webhook
 STARTED=
 STATUS=0
 
 main() {
-  local program address
-  for program in docker go kind kubectl openssl; do
+  local program node
+  for program in cargo docker go kind kubectl nsenter openssl; do
     command -v "$program" >/dev/null || { echo "$program is missing" >&2; exit 1; }
   done
   if kind get clusters 2>/dev/null | grep -qx "$NAME"; then
@@ -31,23 +31,30 @@ main() {
   # clean_up reports the status, so it must find it as it was.
   trap 'STATUS=$?; set +e; take_down; (exit "$STATUS"); clean_up' EXIT
   export KUBECONFIG="$SCRATCH/kubeconfig"
+  phase "compile the end-to-end tests" cargo test --locked --test e2e --no-run
   phase "build the image" docker build --build-arg VERSION="$TAG" --tag "$REPOSITORY:$TAG" .
   STARTED=yes
   phase "make a cluster" kind create cluster --name "$NAME" --wait 2m
   phase "bring the image to its node" kind load docker-image --name "$NAME" "$REPOSITORY:$TAG"
   phase "bring a workload there, too" bring_workload
-  # On the network of the cluster, so that pods reach it; and on a port of this machine, so that we do.
-  phase "start LocalStack" docker run --detach --name "$NAME-aws" --network kind --publish "${ENDPOINT##*/}:4566" \
+  phase "start LocalStack" docker run --detach --name "$NAME-aws" --network kind \
     --env SERVICES=iam,sts --env EAGER_SERVICE_LOADING=1 "$LOCALSTACK"
-  export AWS_ENDPOINT_URL="$ENDPOINT"
+  # Addresses of Docker's network, which hold on this machine, in the node's network and in pods.
+  AWS_ENDPOINT_URL="http://$(address "$NAME-aws"):4566"
+  node="$(address "$NAME-control-plane")"
+  export AWS_ENDPOINT_URL
+  kubectl config set-cluster "kind-$NAME" --server "https://$node:6443"
   phase "LocalStack answers" answers
+  docker logs --follow "$NAME-aws" >"$SCRATCH/localstack.log" 2>&1 &
   phase "start the pod identity webhook" start_webhook
-  address="$(docker inspect --format '{{.NetworkSettings.Networks.kind.IPAddress}}' "$NAME-aws")"
-  POD_AWS_ENDPOINT_URL="http://$address:4566" WORKLOAD_IMAGE="$WORKLOAD" \
+  WORKLOAD_IMAGE="$WORKLOAD" AWS_LOG="$SCRATCH/localstack.log" \
     phase "the charts from install to uninstall" tests/chart/life "$REPOSITORY" "$TAG"
-  # It brings operators of its own, outside the cluster, so it comes when the chart's is gone.
-  phase "the end-to-end suite" tests/run e2e
+  POD_NETWORK="/proc/$(docker inspect --format '{{.State.Pid}}' "$NAME-control-plane")/ns/net" POD_ADDRESS="$node" \
+    phase "the end-to-end tests against the chart's pods" tests/chart/e2e "$REPOSITORY" "$TAG"
 }
+
+# address CONTAINER: in the network of the cluster.
+address() { docker inspect --format '{{.NetworkSettings.Networks.kind.IPAddress}}' "$1"; }
 
 # One static program, without a registry.
 bring_workload() {
