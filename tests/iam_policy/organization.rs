@@ -204,9 +204,9 @@ fn roles_are_taken_by_tokens_of_the_listed_issuers_only() {
 
 fn service(role: &str, names: &[&str]) -> Request {
     let request = Request::new("sts:AssumeRole", role).with("aws:PrincipalIsAWSService", "true");
-    names
-        .iter()
-        .fold(request, |request, name| request.with("aws:PrincipalServiceNamesList", name))
+    names.iter().fold(request, |request, name| {
+        request.with("aws:PrincipalServiceNamesList", name)
+    })
 }
 
 #[test]
@@ -228,7 +228,11 @@ fn of_awss_services_only_those_take_roles_that_a_class_trusts() {
             false,
         ),
         ("one without a name", service(OURS, &[]), false),
-        ("another on a role outside", service(OUTSIDE, &["lambda.amazonaws.com"]), true),
+        (
+            "another on a role outside",
+            service(OUTSIDE, &["lambda.amazonaws.com"]),
+            true,
+        ),
         (
             "a person",
             by(ADMIN_ROLE, "sts:AssumeRole", OURS).with("aws:PrincipalIsAWSService", "false"),
@@ -261,7 +265,11 @@ fn the_services_that_one_class_trusts_do_not_take_another_classs_roles() {
     let served = "arn:aws:iam::111122223333:role/served/prod/team-a/x";
     for (role, allowed) in [(served, true), (OURS, false)] {
         let request = service(role, &["sagemaker.amazonaws.com"]);
-        assert_eq!(decide(&policies, &request) == Decision::Allowed, allowed, "{role}");
+        assert_eq!(
+            decide(&policies, &request) == Decision::Allowed,
+            allowed,
+            "{role}"
+        );
     }
 }
 
@@ -295,15 +303,21 @@ fn adopted_roles_are_guarded_like_the_others_until_they_are_left_behind() {
             adopted(service(LEGACY, &["ec2.amazonaws.com"])),
             false,
         ),
-        ("whoever takes it before it is adopted", by(ADMIN_ROLE, "sts:AssumeRole", LEGACY), true),
+        (
+            "whoever takes it before it is adopted",
+            by(ADMIN_ROLE, "sts:AssumeRole", LEGACY),
+            true,
+        ),
         (
             "whoever takes one of another cluster's",
-            by(ADMIN_ROLE, "sts:AssumeRole", LEGACY).with("aws:ResourceTag/mlservicerole.io/cluster", "staging"),
+            by(ADMIN_ROLE, "sts:AssumeRole", LEGACY)
+                .with("aws:ResourceTag/mlservicerole.io/cluster", "staging"),
             true,
         ),
         (
             "whoever takes it after it was given back",
-            adopted(by(ADMIN_ROLE, "sts:AssumeRole", LEGACY)).with("aws:ResourceTag/mlservicerole.io/retained", "true"),
+            adopted(by(ADMIN_ROLE, "sts:AssumeRole", LEGACY))
+                .with("aws:ResourceTag/mlservicerole.io/retained", "true"),
             true,
         ),
         (
