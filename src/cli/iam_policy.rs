@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::iam::arn::{AccountId, Issuer, Partition, PolicyArn, RoleArn};
 use crate::permissions::{
-    Class, Options, Output, boundary_policies, operator_policies, resource_control_policies,
+    Class, FormerBoundary, Options, Output, boundary_policies, operator_policies, resource_control_policies,
     service_control_policies,
 };
 
@@ -54,11 +54,11 @@ pub struct IamPolicyArgs {
     /// times, with --scp also for roles that must be able to help.
     #[arg(long, value_name = "ARN")]
     pub operator_role_arn: Vec<RoleArn>,
-    /// A permissions boundary that roles may have beside those of the classes: while a class changes it, and before
-    /// adoption. May be given several times. Where a live class is given, with its status, those that its roles still
-    /// carry are taken from there.
-    #[arg(long, value_name = "ARN")]
-    pub former_boundary: Vec<PolicyArn>,
+    /// A permissions boundary that the roles of a class may have beside the class's: while the class changes it, and
+    /// before adoption. The class may be left out where there is only one. May be given several times. Where a live
+    /// class is given, with its status, those that its roles still carry are taken from there.
+    #[arg(long, value_name = "[CLASS=]ARN", value_parser = former_boundary)]
+    pub former_boundary: Vec<FormerBoundary>,
     /// A managed policy that roles of allow.adopt have had before, attached again when they are given back. May be
     /// given several times.
     #[arg(long, value_name = "ARN")]
@@ -184,14 +184,30 @@ fn tell(output: &Output) {
     }
 }
 
-fn uid(value: &str) -> Result<String, String> {
-    let valid =
-        (1..=64).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if valid {
-        Ok(value.to_owned())
+fn former_boundary(value: &str) -> Result<FormerBoundary, String> {
+    let (class, arn) = match value.split_once('=') {
+        Some((class, arn)) if !class.contains(':') => (Some(class.to_owned()), arn),
+        _ => (None, value),
+    };
+    let arn = arn
+    // A policy's name may hold a =, and a class's name no colon.
+        .parse()
+        .map_err(|e| format!("{e}; write CLASS=ARN, or the ARN alone where there is one class"))?;
+    Ok(FormerBoundary {
+        class,
+        arn,
+        in_creation: true,
+    })
+}
+
     } else {
         Err("a uid has 1 to 64 letters, digits or '-'; `kubectl get namespace kube-system -o jsonpath={.metadata.uid}` \
              prints it"
             .to_owned())
     }
+fn uid(value: &str) -> Result<String, String> {
+    let valid =
+        (1..=64).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if valid {
+        Ok(value.to_owned())
 }

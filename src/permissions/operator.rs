@@ -183,7 +183,8 @@ fn creation(reach: &Reach, options: &Options) -> Vec<Statement> {
             &["iam:CreateRole"],
             Resources::Only(places),
         );
-        bounded(asked_for(create, "StringEquals", options), "ArnEquals", &limits)
+        let create = asked_for(create, "StringEquals", options);
+        bounded(create, "ArnEquals", limits.unbounded, &limits.made_with)
     });
     groups.collect()
 }
@@ -246,7 +247,8 @@ fn granting(limits: &Limits, roles: BTreeSet<String>, reach: &Reach, options: &O
         &["iam:PutRolePolicy"],
         roles(),
     );
-    statements.push(bounded(owned(grant, reach, options), "ArnEquals", limits));
+    let within = |statement, operator| bounded(statement, operator, limits.unbounded, &limits.boundaries);
+    statements.push(within(owned(grant, reach, options), "ArnEquals"));
     if !limits.policies.is_empty() {
         let attach = Statement::allow(
             "Attach",
@@ -255,7 +257,7 @@ fn granting(limits: &Limits, roles: BTreeSet<String>, reach: &Reach, options: &O
             roles(),
         )
         .when("ArnLike", POLICY, limits.policies.iter().cloned());
-        statements.push(bounded(owned(attach, reach, options), "ArnEquals", limits));
+        statements.push(within(owned(attach, reach, options), "ArnEquals"));
     }
     let trust = Statement::allow(
         "Trust",
@@ -263,7 +265,7 @@ fn granting(limits: &Limits, roles: BTreeSet<String>, reach: &Reach, options: &O
         &["iam:UpdateAssumeRolePolicy"],
         roles(),
     );
-    statements.push(bounded(owned(trust, reach, options), "ArnEqualsIfExists", limits));
+    statements.push(within(owned(trust, reach, options), "ArnEqualsIfExists"));
     statements
 }
 
@@ -287,7 +289,7 @@ fn reducing(reach: &Reach, options: &Options) -> Vec<Statement> {
     let leave = Statement::allow(
         "LeaveInstanceProfiles",
         "a role that is deleted is taken out of the instance profiles that somebody put it into; IAM tells here of the \
-         profile only, not of the role",
+         profile only, not of the role, so that a stolen operator could take the roles off every node",
         &["iam:RemoveRoleFromInstanceProfile"],
         Resources::Only(set([profiles])),
     );
@@ -386,9 +388,14 @@ fn asked_for(statement: Statement, operator: &'static str, options: &Options) ->
 }
 
 /// Only within a boundary, unless a class has none.
-fn bounded(statement: Statement, operator: &'static str, limits: &Limits) -> Statement {
-    if limits.unbounded {
+fn bounded(
+    statement: Statement,
+    operator: &'static str,
+    is_unbounded: bool,
+    boundaries: &BTreeSet<String>,
+) -> Statement {
+    if is_unbounded {
         return statement;
     }
-    statement.when(operator, BOUNDARY, limits.boundaries.iter().cloned())
+    statement.when(operator, BOUNDARY, boundaries.iter().cloned())
 }

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::evaluator::glob;
 use crate::life::Life;
 use crate::made::{
-    BEDROCK, BOUNDARY, CLUSTER_UID, FORMER_BOUNDARY, ISSUER, LEGACY, READ_ONLY, S3_READ, bounded, options,
-    policies, unbounded,
+    BEDROCK, BOUNDARY, CLUSTER_UID, FORMER_BOUNDARY, ISSUER, LEGACY, READ_ONLY, S3_READ, bounded, former,
+    options, policies, unbounded,
 };
 
 fn document(action: &str) -> Value {
@@ -149,7 +149,7 @@ async fn a_role_is_adopted_and_given_back() {
 #[tokio::test]
 async fn what_an_adopted_role_had_before_is_put_back_where_the_flags_name_it() {
     let mut options = options();
-    options.former_boundaries = vec![FORMER_BOUNDARY.parse().unwrap()];
+    options.former_boundaries = vec![former(None, FORMER_BOUNDARY)];
     options.former_policies = vec![S3_READ.parse().unwrap()];
     let class = bounded();
     let mut life = legacy(&class, policies(&class, &options), Some(FORMER_BOUNDARY));
@@ -211,7 +211,7 @@ async fn a_class_changes_its_boundary() {
     let mut life = Life::new(&before, policies(&before, &options()), trainer());
     life.settle().await;
     let mut options = options();
-    options.former_boundaries = vec![FORMER_BOUNDARY.parse().unwrap()];
+    options.former_boundaries = vec![former(None, FORMER_BOUNDARY)];
     // First the policies, then the class; and back, should the admin think again.
     life.permit(policies(&bounded(), &options));
     life.respec(json!({"managedPolicyArns": [BEDROCK]}));

@@ -2,7 +2,9 @@
 
 use mlservicerole_operator::api::MlServiceRoleClassSpec;
 use mlservicerole_operator::guard::{ClassRules, understand};
-use mlservicerole_operator::permissions::{Class, Options, Output, Problems, operator_policies};
+use mlservicerole_operator::permissions::{
+    Class, FormerBoundary, Options, Output, Problems, operator_policies,
+};
 use serde_json::{Value, json};
 
 pub const CLUSTER: &str = "prod";
@@ -60,6 +62,15 @@ pub fn options() -> Options {
 }
 
 /// What is made of classes that are given with their names.
+/// A boundary from before, as by the flag.
+pub fn former(class: Option<&str>, arn: &str) -> FormerBoundary {
+    FormerBoundary {
+        class: class.map(str::to_owned),
+        arn: arn.parse().unwrap(),
+        in_creation: true,
+    }
+}
+
 pub type Maker = fn(&[Class<'_>], &Options) -> Result<Output, Problems>;
 
 pub fn make(maker: Maker, classes: &[(&str, Value)], options: &Options) -> Result<Output, Problems> {
