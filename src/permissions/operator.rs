@@ -108,6 +108,7 @@ pub fn operator_policies(classes: &[Class<'_>], options: &Options) -> Result<Out
         add(&name, &purpose, of_reach(reach, options), &mut output);
         output.policies.push(trust(&name, role, options));
     }
+    output.notes.extend(reaches.iter().flat_map(wider_than_the_class));
     for policy in &output.policies {
         if policy.size() > policy.limit.characters() {
             output.notes.push(format!(
@@ -119,6 +120,23 @@ pub fn operator_policies(classes: &[Class<'_>], options: &Options) -> Result<Out
         }
     }
     Ok(output)
+}
+
+/// In a class `*` and `?` stand for no `/`; in IAM they do (IAM user guide, "IAM JSON policy elements: Condition
+/// operators", ARN operators).
+fn wider_than_the_class(reach: &Reach) -> Vec<String> {
+    let limits = reach.places.values().chain(reach.adoptable.values());
+    let globs: BTreeSet<&String> = limits
+        .flat_map(|limits| &limits.policies)
+        .filter(|arn| arn.contains(['*', '?']))
+        .collect();
+    let note = |glob: &String| {
+        format!(
+            "{glob}: in IAM * and ? stand for a / too, and in a class they don't, so that the operator may attach policies under \
+             further paths that no class allows; keep such paths free of policies that give more, or list policies exactly"
+        )
+    };
+    globs.into_iter().map(note).collect()
 }
 
 fn add(name: &str, purpose: &str, statements: Vec<Statement>, output: &mut Output) {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::evaluator::{Decision, Request, decide};
 use crate::made::{
-    ADMIN, BOUNDARY, CLUSTER, FORMER_BOUNDARY, bounded, former, make, options, unbounded,
+    ADMIN, BOUNDARY, CLUSTER, FORMER_BOUNDARY, READ_ONLY, bounded, former, make, options, unbounded,
 };
 
 fn problem(class: &Value, options: &Options) -> String {
@@ -127,6 +127,22 @@ fn a_former_boundary_says_of_which_class_where_there_are_several() {
     }
     options.former_boundaries = vec![former(Some("b"), FORMER_BOUNDARY)];
     assert!(make(operator_policies, &classes, &options).is_ok());
+}
+
+#[test]
+fn a_glob_of_policies_is_told_to_be_wider_in_iam() {
+    let mut class = bounded();
+    let glob = "arn:aws:iam::111122223333:policy/ml/{namespace}.*";
+    class["allow"]["managedPolicyArns"] = json!([READ_ONLY, glob, "arn:aws:iam::111122223333:policy/ml-?"]);
+    let made = make(operator_policies, &[("ml", class)], &options()).unwrap();
+    let [first, second] = made.notes.as_slice() else {
+        panic!("{:#?}", made.notes)
+    };
+    for (note, glob) in [(first, "policy/ml-?: in IAM"), (second, "policy/ml/*.*: in IAM")] {
+        assert!(note.contains(glob) && note.contains("further paths"), "{note}");
+    }
+    let exact = make(operator_policies, &[("ml", bounded())], &options()).unwrap();
+    assert_eq!(exact.notes, Vec::<String>::new());
 }
 
 #[test]
