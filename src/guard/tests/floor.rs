@@ -226,7 +226,9 @@ fn what_sets_a_policy_has_its_removal_beside_it() {
         let Some(what) = verbs.iter().find_map(|verb| name.strip_prefix(verb)) else {
             continue;
         };
-        let is_policy = ["Policy", "PolicyStatement"].iter().any(|end| what.ends_with(end));
+        let is_policy = ["Policy", "PolicyStatement"]
+            .iter()
+            .any(|end| what.ends_with(end));
         if service == "iam" || !is_policy {
             continue;
         }
