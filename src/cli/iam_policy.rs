@@ -63,6 +63,10 @@ pub struct IamPolicyArgs {
     /// given several times.
     #[arg(long, value_name = "ARN")]
     pub former_policy: Vec<PolicyArn>,
+    /// Allow that roles are taken out of instance profiles before they are deleted. IAM can't limit that to the
+    /// operator's roles: whoever has the operator could take the roles off every node of the account.
+    #[arg(long)]
+    pub leave_instance_profiles: bool,
     /// Leave out iam:GetAccountAuthorizationDetails, by which whole accounts are read in a few calls.
     #[arg(long)]
     pub no_account_sweep: bool,
@@ -128,6 +132,7 @@ fn policies(args: &IamPolicyArgs) -> Result<Output, Stop> {
         former_boundaries: [&args.former_boundary[..], &given.former_boundaries].concat(),
         former_policies: args.former_policy.clone(),
         operator_roles: args.operator_role_arn.clone(),
+        leave_instance_profiles: args.leave_instance_profiles,
         account_sweep: !args.no_account_sweep,
     };
     let make = match (args.boundary, args.scp, args.rcp) {
@@ -185,12 +190,12 @@ fn tell(output: &Output) {
 }
 
 fn former_boundary(value: &str) -> Result<FormerBoundary, String> {
+    // A policy's name may hold a =, and a class's name no colon.
     let (class, arn) = match value.split_once('=') {
         Some((class, arn)) if !class.contains(':') => (Some(class.to_owned()), arn),
         _ => (None, value),
     };
     let arn = arn
-    // A policy's name may hold a =, and a class's name no colon.
         .parse()
         .map_err(|e| format!("{e}; write CLASS=ARN, or the ARN alone where there is one class"))?;
     Ok(FormerBoundary {
@@ -200,14 +205,14 @@ fn former_boundary(value: &str) -> Result<FormerBoundary, String> {
     })
 }
 
-    } else {
-        Err("a uid has 1 to 64 letters, digits or '-'; `kubectl get namespace kube-system -o jsonpath={.metadata.uid}` \
-             prints it"
-            .to_owned())
-    }
 fn uid(value: &str) -> Result<String, String> {
     let valid =
         (1..=64).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if valid {
         Ok(value.to_owned())
+    } else {
+        Err("a uid has 1 to 64 letters, digits or '-'; `kubectl get namespace kube-system -o jsonpath={.metadata.uid}` \
+             prints it"
+            .to_owned())
+    }
 }

@@ -62,6 +62,8 @@ pub struct Options {
     pub former_policies: Vec<PolicyArn>,
     /// The roles that the operator runs as.
     pub operator_roles: Vec<RoleArn>,
+    /// Whether roles may be taken out of instance profiles, of which IAM can't say whose roles are in them.
+    pub leave_instance_profiles: bool,
     /// Whether whole accounts may be read in one go (`iam:GetAccountAuthorizationDetails`).
     pub account_sweep: bool,
 }

@@ -300,18 +300,22 @@ fn reducing(reach: &Reach, options: &Options) -> Vec<Statement> {
         ],
         Resources::Only(reach.roles()),
     );
+    let mut statements = vec![owned(reduce, reach, options)];
+    if !options.leave_instance_profiles {
+        return statements;
+    }
     let profiles = format!(
         "arn:{}:iam::{}:instance-profile/*",
         reach.partition, reach.account
     );
-    let leave = Statement::allow(
+    statements.push(Statement::allow(
         "LeaveInstanceProfiles",
         "a role that is deleted is taken out of the instance profiles that somebody put it into; IAM tells here of the \
          profile only, not of the role, so that a stolen operator could take the roles off every node",
         &["iam:RemoveRoleFromInstanceProfile"],
         Resources::Only(set([profiles])),
-    );
-    vec![owned(reduce, reach, options), leave]
+    ));
+    statements
 }
 
 /// These hold too where the operator's role is given more than this policy.

@@ -57,11 +57,11 @@ pub fn options() -> Options {
         former_boundaries: vec![],
         former_policies: vec![],
         operator_roles: vec![],
+        leave_instance_profiles: false,
         account_sweep: true,
     }
 }
 
-/// What is made of classes that are given with their names.
 /// A boundary from before, as by the flag.
 pub fn former(class: Option<&str>, arn: &str) -> FormerBoundary {
     FormerBoundary {
@@ -71,6 +71,7 @@ pub fn former(class: Option<&str>, arn: &str) -> FormerBoundary {
     }
 }
 
+/// What is made of classes that are given with their names.
 pub type Maker = fn(&[Class<'_>], &Options) -> Result<Output, Problems>;
 
 pub fn make(maker: Maker, classes: &[(&str, Value)], options: &Options) -> Result<Output, Problems> {
