@@ -234,6 +234,62 @@ fn the_corpus_is_as_large_as_it_has_to_be() {
 
 #[test]
 fn every_attempt_is_refused_and_the_refusal_names_the_rule() {
+/// A published way to more rights.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Published {
+    id: String,
+    /// For the reader.
+    #[serde(rename = "source")]
+    _source: String,
+    /// What it takes: all of these actions.
+    actions: Vec<String>,
+}
+
+impl Case {
+    /// The actions that its inline policies allow by their full names, in lower case.
+    fn named_actions(&self) -> BTreeSet<String> {
+        let spec = self.spec();
+        let policies = spec["inlinePolicies"].as_array().into_iter().flatten();
+        let statements = policies.flat_map(|policy| match &policy["document"]["Statement"] {
+            Value::Array(statements) => statements.clone(),
+            one => vec![one.clone()],
+        });
+        let allowing = statements.filter(|statement| statement["Effect"] == "Allow");
+        let actions = allowing.flat_map(|statement| match &statement["Action"] {
+            Value::Array(actions) => actions.clone(),
+            one => vec![one.clone()],
+        });
+        actions
+            .filter_map(|action| Some(action.as_str()?.to_ascii_lowercase()))
+            .filter(|action| !action.contains(['*', '?', '$']))
+            .collect()
+    }
+}
+
+#[test]
+fn each_published_way_is_tried_with_all_the_actions_that_it_takes() {
+    let published: Vec<Published> = read(&path("tests/guard_corpus/published.json"));
+    let ids: BTreeSet<&str> = published.iter().map(|way| way.id.as_str()).collect();
+    assert_eq!(ids.len(), published.len(), "each has an id of its own");
+    assert!(published.len() >= 65, "{}", published.len());
+    let tried: Vec<BTreeSet<String>> = cases("attempts").iter().map(Case::named_actions).collect();
+    let is_tried = |way: &&Published| {
+        assert!(!way.actions.is_empty(), "{}", way.id);
+        tried.iter().any(|named| {
+            way.actions
+                .iter()
+                .all(|action| named.contains(&action.to_ascii_lowercase()))
+        })
+    };
+    let missing: Vec<String> = published
+        .iter()
+        .filter(|way| !is_tried(way))
+        .map(|way| format!("{} ({}) has no attempt", way.id, way.actions.join(", ")))
+        .collect();
+    fail_if_any(&missing);
+}
+
     let rules = rules(&classes());
     let mut complaints = Vec::new();
     for case in cases("attempts") {
