@@ -21,7 +21,7 @@ mod disguise;
 
 /// The fewest attempts, and the fewest legitimate requests, that the corpus may have.
 const FEWEST: (usize, usize) = (150, 60);
-/// The fewest disguises in which each attempt is made.
+/// The fewest disguises in which each attempt is made, of those that write in another way what is refused.
 const FEWEST_DISGUISES: usize = 2;
 /// The class that is shipped, by its name here.
 const DEFAULT: &str = "default";
@@ -64,6 +64,8 @@ struct Case {
     /// What the message holds: the rule and what was asked for; attempts only.
     #[serde(default)]
     says: Vec<String>,
+    /// Why fewer than two disguises write in another way what is refused; attempts only.
+    few_disguises: Option<String>,
     /// `allowed` where the default class allows it, since what is asked for is harmless there; else a reason.
     default: Option<String>,
 }
@@ -232,8 +234,6 @@ fn the_corpus_is_as_large_as_it_has_to_be() {
     assert!(legitimate >= FEWEST.1, "{legitimate} legitimate requests");
 }
 
-#[test]
-fn every_attempt_is_refused_and_the_refusal_names_the_rule() {
 /// A published way to more rights.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -290,6 +290,8 @@ fn each_published_way_is_tried_with_all_the_actions_that_it_takes() {
     fail_if_any(&missing);
 }
 
+#[test]
+fn every_attempt_is_refused_and_the_refusal_names_the_rule() {
     let rules = rules(&classes());
     let mut complaints = Vec::new();
     for case in cases("attempts") {
@@ -310,7 +312,7 @@ fn every_attempt_is_refused_in_every_disguise() {
     let classes = classes();
     let rules = rules(&classes);
     let mut complaints = Vec::new();
-    let mut made = 0;
+    let (mut made, mut rewriting) = (0, 0);
     for case in cases("attempts") {
         let reason = case.reason.as_deref();
         let of_rule: Vec<String> = case
@@ -320,9 +322,15 @@ fn every_attempt_is_refused_in_every_disguise() {
             .cloned()
             .collect();
         let disguises = disguise::all(&case.spec(), &classes[&case.class].fine);
-        let fewest = disguises.len() >= FEWEST_DISGUISES;
-        assert!(fewest, "{} has {} disguises", case.name, disguises.len());
+        let rewritten = disguises.iter().filter(|disguised| disguised.rewrites).count();
+        if (rewritten < FEWEST_DISGUISES) != case.few_disguises.is_some() {
+            complaints.push(format!(
+                "{} has {rewritten} disguises that rewrite it, and few_disguises says {:?}",
+                case.name, case.few_disguises
+            ));
+        }
         made += disguises.len();
+        rewriting += rewritten;
         for disguised in disguises {
             let (reason, says) = match disguised.keeps_reason {
                 true => (reason, of_rule.as_slice()),
@@ -335,7 +343,7 @@ fn every_attempt_is_refused_in_every_disguise() {
             );
         }
     }
-    println!("{made} disguises");
+    println!("{made} disguises, of which {rewriting} rewrite what is refused");
     fail_if_any(&complaints);
 }
 
