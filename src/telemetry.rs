@@ -39,13 +39,13 @@ pub fn install(format: LogFormat, filter: &str, runtime: &Handle) -> Result<Tele
     let log: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Text => log
             .with_ansi(false)
-            .with_writer(|| OneLine(io::stderr()))
+            .with_writer(|| OneLine::of_text(io::stderr()))
             .with_filter(filter)
             .boxed(),
         LogFormat::Json => log
             .json()
             .flatten_event(true)
-            .with_writer(io::stderr)
+            .with_writer(|| OneLine::of_json(io::stderr()))
             .with_filter(filter)
             .boxed(),
     };
@@ -81,8 +81,29 @@ fn with_traces(
 }
 
 /// Writes each event on a line of its own, whatever is in it: AWS's messages may quote what a tenant wrote, and nobody
-/// may write lines of their own into the log. The subscriber hands over one event at a time, with its end of line.
-struct OneLine<W>(W);
+/// may write lines of their own into the log, nor turn the direction in which it is read. The subscriber hands over one
+/// event at a time, with its end of line.
+struct OneLine<W> {
+    to: W,
+    escape: fn(char, &mut String),
+}
+
+impl<W> OneLine<W> {
+    fn of_text(to: W) -> Self {
+        let escape = |c: char, line: &mut String| line.extend(c.escape_default());
+        Self { to, escape }
+    }
+
+    /// In JSON such characters can stand only inside of strings, where this is how they are written (RFC 8259, section 7).
+    fn of_json(to: W) -> Self {
+        let escape = |c: char, line: &mut String| {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                line.push_str(&format!("\\u{unit:04x}"));
+            }
+        };
+        Self { to, escape }
+    }
+}
 
 impl<W: Write> Write for OneLine<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
@@ -90,18 +111,18 @@ impl<W: Write> Write for OneLine<W> {
         let mut line = String::with_capacity(text.len());
         for c in text.strip_suffix('\n').unwrap_or(&text).chars() {
             if is_disruptive(c) {
-                line.extend(c.escape_default());
+                (self.escape)(c, &mut line);
             } else {
                 line.push(c);
             }
         }
         line.push('\n');
-        self.0.write_all(line.as_bytes())?;
+        self.to.write_all(line.as_bytes())?;
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.to.flush()
     }
 }
 
@@ -131,7 +152,7 @@ mod tests {
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
-            .with_writer(move || OneLine(writer.clone()))
+            .with_writer(move || OneLine::of_text(writer.clone()))
             .finish();
         let hostile = "bad\n2026-01-01T00:00:00Z  INFO all is well\u{1b}[2K\u{202e}";
         tracing::subscriber::with_default(subscriber, || {
@@ -142,5 +163,27 @@ mod tests {
         assert_eq!(text.lines().count(), 2, "{text}");
         assert!(text.contains(r"bad\n2026-01-01"), "{text}");
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
+    }
+
+    #[test]
+    fn the_log_as_json_is_as_safe_to_look_at_and_still_says_what_was_written() {
+        let log = Shared::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_writer(move || OneLine::of_json(writer.clone()))
+            .finish();
+        let hostile = "bad\n{\"level\":\"INFO\"}\u{1b}[2K\u{202e}\u{2028}\u{85}\u{7f}größe";
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(error = %hostile, "failed {hostile}");
+            tracing::info!("next");
+        });
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(!text.replace('\n', "").contains(is_disruptive), "{text:?}");
+        let event: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        assert_eq!(event["error"], hostile);
+        assert_eq!(event["message"], format!("failed {hostile}"));
     }
 }

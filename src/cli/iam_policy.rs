@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::iam::arn::{AccountId, Issuer, Partition, PolicyArn, RoleArn};
 use crate::permissions::{
-    Class, Options, Output, boundary_policies, operator_policies, resource_control_policies,
+    Class, FormerBoundary, Options, Output, boundary_policies, operator_policies, resource_control_policies,
     service_control_policies,
 };
 
@@ -54,15 +54,19 @@ pub struct IamPolicyArgs {
     /// times, with --scp also for roles that must be able to help.
     #[arg(long, value_name = "ARN")]
     pub operator_role_arn: Vec<RoleArn>,
-    /// A permissions boundary that roles may have beside those of the classes: while a class changes it, and before
-    /// adoption. May be given several times. Where a live class is given, with its status, those that its roles still
-    /// carry are taken from there.
-    #[arg(long, value_name = "ARN")]
-    pub former_boundary: Vec<PolicyArn>,
+    /// A permissions boundary that the roles of a class may have beside the class's: while the class changes it, and
+    /// before adoption. The class may be left out where there is only one. May be given several times. Where a live
+    /// class is given, with its status, those that its roles still carry are taken from there.
+    #[arg(long, value_name = "[CLASS=]ARN", value_parser = former_boundary)]
+    pub former_boundary: Vec<FormerBoundary>,
     /// A managed policy that roles of allow.adopt have had before, attached again when they are given back. May be
     /// given several times.
     #[arg(long, value_name = "ARN")]
     pub former_policy: Vec<PolicyArn>,
+    /// Allow that roles are taken out of instance profiles before they are deleted. IAM can't limit that to the
+    /// operator's roles: whoever has the operator could take the roles off every node of the account.
+    #[arg(long)]
+    pub leave_instance_profiles: bool,
     /// Leave out iam:GetAccountAuthorizationDetails, by which whole accounts are read in a few calls.
     #[arg(long)]
     pub no_account_sweep: bool,
@@ -128,6 +132,7 @@ fn policies(args: &IamPolicyArgs) -> Result<Output, Stop> {
         former_boundaries: [&args.former_boundary[..], &given.former_boundaries].concat(),
         former_policies: args.former_policy.clone(),
         operator_roles: args.operator_role_arn.clone(),
+        leave_instance_profiles: args.leave_instance_profiles,
         account_sweep: !args.no_account_sweep,
     };
     let make = match (args.boundary, args.scp, args.rcp) {
@@ -182,6 +187,22 @@ fn tell(output: &Output) {
     for note in &output.notes {
         eprintln!("note: {note}");
     }
+}
+
+fn former_boundary(value: &str) -> Result<FormerBoundary, String> {
+    // A policy's name may hold a =, and a class's name no colon.
+    let (class, arn) = match value.split_once('=') {
+        Some((class, arn)) if !class.contains(':') => (Some(class.to_owned()), arn),
+        _ => (None, value),
+    };
+    let arn = arn
+        .parse()
+        .map_err(|e| format!("{e}; write CLASS=ARN, or the ARN alone where there is one class"))?;
+    Ok(FormerBoundary {
+        class,
+        arn,
+        in_creation: true,
+    })
 }
 
 fn uid(value: &str) -> Result<String, String> {

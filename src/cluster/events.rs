@@ -80,3 +80,29 @@ fn bounded(note: &str) -> String {
         clean
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_on_one_line_and_turns_no_text() {
+        let hostile = "bad\nWarning all is lost\r\t\u{1b}[2K\u{202e}\u{2028}end";
+        assert_eq!(bounded(hostile), "bad Warning all is lost   [2K  end");
+        assert_eq!(bounded("größe 漢字"), "größe 漢字");
+        assert_eq!(bounded(""), "");
+    }
+
+    #[test]
+    fn a_note_of_any_length_and_of_any_characters_fits_what_the_api_server_takes() {
+        for piece in ["a", "é", "漢", "🙂", "\n", "\u{202e}", "a漢\u{1b}🙂"] {
+            for length in [MAX_NOTE - 1, MAX_NOTE, MAX_NOTE + 1, MAX_NOTE * 100] {
+                let note: String = piece.chars().cycle().take(length).collect();
+                let told = bounded(&note);
+                assert!(told.len() <= 1_024, "{piece:?} {length}: {}", told.len());
+                assert_eq!(told.ends_with('…'), note.len() > MAX_NOTE, "{piece:?} {length}");
+                assert!(!told.chars().any(crate::api::text::is_disruptive));
+            }
+        }
+    }
+}

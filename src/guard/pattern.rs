@@ -167,7 +167,6 @@ impl Pattern {
         let machine = Machine::new(&self.tokens);
         let mut states = vec![machine.start()];
         for token in &other.tokens {
-            count(states.len());
             if *token == Token::Run {
                 let long: Vec<_> = states.iter().map(|state| machine.after_long_run(state)).collect();
                 states.extend(long);

@@ -9,6 +9,7 @@
 
 mod boundary;
 mod escalation;
+mod former;
 mod operator;
 mod organization;
 mod pack;
@@ -26,6 +27,7 @@ use crate::guard::ClassRules;
 use crate::iam::arn::{AccountId, Issuer, Partition, PolicyArn, RoleArn};
 
 pub use boundary::boundary_policies;
+pub use former::FormerBoundary;
 pub use operator::operator_policies;
 pub use organization::{resource_control_policies, service_control_policies};
 pub use policy::{Limit, Policy, Resources, Statement, Who};
@@ -55,11 +57,13 @@ pub struct Options {
     pub issuer: Option<Issuer>,
     /// Boundaries that roles may have beside those of their classes: while a class changes its boundary, or since
     /// roles that can be adopted had them before.
-    pub former_boundaries: Vec<PolicyArn>,
+    pub former_boundaries: Vec<FormerBoundary>,
     /// Policies that roles which can be adopted had before, to be attached again when they are given back.
     pub former_policies: Vec<PolicyArn>,
     /// The roles that the operator runs as.
     pub operator_roles: Vec<RoleArn>,
+    /// Whether roles may be taken out of instance profiles, of which IAM can't say whose roles are in them.
+    pub leave_instance_profiles: bool,
     /// Whether whole accounts may be read in one go (`iam:GetAccountAuthorizationDetails`).
     pub account_sweep: bool,
 }

@@ -108,6 +108,7 @@ pub fn operator_policies(classes: &[Class<'_>], options: &Options) -> Result<Out
         add(&name, &purpose, of_reach(reach, options), &mut output);
         output.policies.push(trust(&name, role, options));
     }
+    output.notes.extend(reaches.iter().flat_map(wider_than_the_class));
     for policy in &output.policies {
         if policy.size() > policy.limit.characters() {
             output.notes.push(format!(
@@ -119,6 +120,23 @@ pub fn operator_policies(classes: &[Class<'_>], options: &Options) -> Result<Out
         }
     }
     Ok(output)
+}
+
+/// In a class `*` and `?` stand for no `/`; in IAM they do (IAM user guide, "IAM JSON policy elements: Condition
+/// operators", ARN operators).
+fn wider_than_the_class(reach: &Reach) -> Vec<String> {
+    let limits = reach.places.values().chain(reach.adoptable.values());
+    let globs: BTreeSet<&String> = limits
+        .flat_map(|limits| &limits.policies)
+        .filter(|arn| arn.contains(['*', '?']))
+        .collect();
+    let note = |glob: &String| {
+        format!(
+            "{glob}: in IAM * and ? stand for a / too, and in a class they don't, so that the operator may attach policies under \
+             further paths that no class allows; keep such paths free of policies that give more, or list policies exactly"
+        )
+    };
+    globs.into_iter().map(note).collect()
 }
 
 fn add(name: &str, purpose: &str, statements: Vec<Statement>, output: &mut Output) {
@@ -183,7 +201,8 @@ fn creation(reach: &Reach, options: &Options) -> Vec<Statement> {
             &["iam:CreateRole"],
             Resources::Only(places),
         );
-        bounded(asked_for(create, "StringEquals", options), "ArnEquals", &limits)
+        let create = asked_for(create, "StringEquals", options);
+        bounded(create, "ArnEquals", limits.unbounded, &limits.made_with)
     });
     groups.collect()
 }
@@ -246,7 +265,8 @@ fn granting(limits: &Limits, roles: BTreeSet<String>, reach: &Reach, options: &O
         &["iam:PutRolePolicy"],
         roles(),
     );
-    statements.push(bounded(owned(grant, reach, options), "ArnEquals", limits));
+    let within = |statement, operator| bounded(statement, operator, limits.unbounded, &limits.boundaries);
+    statements.push(within(owned(grant, reach, options), "ArnEquals"));
     if !limits.policies.is_empty() {
         let attach = Statement::allow(
             "Attach",
@@ -255,7 +275,7 @@ fn granting(limits: &Limits, roles: BTreeSet<String>, reach: &Reach, options: &O
             roles(),
         )
         .when("ArnLike", POLICY, limits.policies.iter().cloned());
-        statements.push(bounded(owned(attach, reach, options), "ArnEquals", limits));
+        statements.push(within(owned(attach, reach, options), "ArnEquals"));
     }
     let trust = Statement::allow(
         "Trust",
@@ -263,7 +283,7 @@ fn granting(limits: &Limits, roles: BTreeSet<String>, reach: &Reach, options: &O
         &["iam:UpdateAssumeRolePolicy"],
         roles(),
     );
-    statements.push(bounded(owned(trust, reach, options), "ArnEqualsIfExists", limits));
+    statements.push(within(owned(trust, reach, options), "ArnEqualsIfExists"));
     statements
 }
 
@@ -280,18 +300,22 @@ fn reducing(reach: &Reach, options: &Options) -> Vec<Statement> {
         ],
         Resources::Only(reach.roles()),
     );
+    let mut statements = vec![owned(reduce, reach, options)];
+    if !options.leave_instance_profiles {
+        return statements;
+    }
     let profiles = format!(
         "arn:{}:iam::{}:instance-profile/*",
         reach.partition, reach.account
     );
-    let leave = Statement::allow(
+    statements.push(Statement::allow(
         "LeaveInstanceProfiles",
         "a role that is deleted is taken out of the instance profiles that somebody put it into; IAM tells here of the \
-         profile only, not of the role",
+         profile only, not of the role, so that a stolen operator could take the roles off every node",
         &["iam:RemoveRoleFromInstanceProfile"],
         Resources::Only(set([profiles])),
-    );
-    vec![owned(reduce, reach, options), leave]
+    ));
+    statements
 }
 
 /// These hold too where the operator's role is given more than this policy.
@@ -386,9 +410,14 @@ fn asked_for(statement: Statement, operator: &'static str, options: &Options) ->
 }
 
 /// Only within a boundary, unless a class has none.
-fn bounded(statement: Statement, operator: &'static str, limits: &Limits) -> Statement {
-    if limits.unbounded {
+fn bounded(
+    statement: Statement,
+    operator: &'static str,
+    is_unbounded: bool,
+    boundaries: &BTreeSet<String>,
+) -> Statement {
+    if is_unbounded {
         return statement;
     }
-    statement.when(operator, BOUNDARY, limits.boundaries.iter().cloned())
+    statement.when(operator, BOUNDARY, boundaries.iter().cloned())
 }

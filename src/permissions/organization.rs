@@ -10,13 +10,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::operator::ROLE_WRITES;
 use super::pack::pack;
 use super::policy::{Limit, Resources, Statement, Who};
-use super::reach::{Reach, reaches};
+use super::reach::{Limits, Reach, reaches};
 use super::{Class, Options, Output, Problems};
-use crate::iam::arn::Issuer;
+use crate::iam::arn::{Issuer, OidcProviderArn};
 use crate::iam::tags;
 
 /// The ARN of the caller; that of the role for its sessions (IAM user guide, "AWS global condition context keys").
 const CALLER: &str = "aws:PrincipalArn";
+/// Whether an AWS service makes the call itself (the same).
+const IS_SERVICE: &str = "aws:PrincipalIsAWSService";
+/// All names of that service, those of its regions among them (the same: present where a service makes the call). Any of
+/// them may be what a trust policy names.
+const SERVICE_NAMES: &str = "aws:PrincipalServiceNamesList";
 
 /// Keeps everybody but the operator from writing roles under its path, and its tags.
 ///
@@ -70,7 +75,17 @@ pub fn service_control_policies(classes: &[Class<'_>], options: &Options) -> Res
             "only the operator changes roles that it has taken over, until it has left them behind",
             &ROLE_WRITES,
             Resources::Only(adoptable),
-        )
+        );
+        statements.push(but_the_operator(while_adopted(adopted, options)));
+    }
+    let purpose = "a service control policy for the accounts that the roles live in";
+    finish("scp", purpose, statements, output)
+}
+
+/// Only for roles that this cluster has taken over and not yet left behind. Of these tags STS tells too, for a role that is
+/// taken (service authorization reference of AWS STS, resource type "role").
+fn while_adopted(statement: Statement, options: &Options) -> Statement {
+    statement
         .when(
             "StringEquals",
             format!("aws:ResourceTag/{}", tags::CLUSTER),
@@ -81,15 +96,11 @@ pub fn service_control_policies(classes: &[Class<'_>], options: &Options) -> Res
             format!("aws:ResourceTag/{}", tags::UID),
             [tags::RETAINED_UID],
         )
-        .when("Null", format!("aws:ResourceTag/{}", tags::RETAINED), ["true"]);
-        statements.push(but_the_operator(adopted));
-    }
-    let purpose = "a service control policy for the accounts that the roles live in";
-    finish("scp", purpose, statements, output)
+        .when("Null", format!("aws:ResourceTag/{}", tags::RETAINED), ["true"])
 }
 
-/// Lets the operator's roles be taken by tokens of the listed issuers only, and by AWS services where a class trusts
-/// any, whatever their trust policies say.
+/// Lets the operator's roles be taken by tokens of the listed issuers only, and by the AWS services that a class trusts,
+/// whatever their trust policies say. Adopted roles too, until they are left behind.
 ///
 /// # Errors
 ///
@@ -97,13 +108,35 @@ pub fn service_control_policies(classes: &[Class<'_>], options: &Options) -> Res
 pub fn resource_control_policies(classes: &[Class<'_>], options: &Options) -> Result<Output, Problems> {
     let mut output = Output::default();
     let reaches = reaches(classes, options, &mut output.notes)?;
+    let made = entries(by_arn(&reaches, |reach| &reach.places));
+    let adopted = entries(by_arn(&reaches, |reach| &reach.adoptable));
+    let adopted = adopted
+        .into_iter()
+        .map(|statement| while_adopted(statement, options));
+    let statements = made.into_iter().chain(adopted).collect();
+    let purpose = "a resource control policy for the accounts that the roles live in";
+    finish("rcp", purpose, statements, output)
+}
+
+/// What keeps everybody out of roles that none of their classes lets in. Where accounts or classes share ARNs, what any of
+/// them trusts counts.
+fn entries(arns: BTreeMap<String, Vec<&Reach>>) -> Vec<Statement> {
+    let mut by_issuers: BTreeMap<BTreeSet<&Issuer>, BTreeSet<String>> = BTreeMap::new();
+    let mut by_services: BTreeMap<BTreeSet<&String>, BTreeSet<String>> = BTreeMap::new();
+    for (arn, reaches) in arns {
+        let providers = reaches.iter().flat_map(|reach| &reach.providers);
+        let issuers = providers.map(OidcProviderArn::issuer).collect();
+        by_issuers.entry(issuers).or_default().insert(arn.clone());
+        let services = reaches.iter().flat_map(|reach| &reach.services).collect();
+        by_services.entry(services).or_default().insert(arn);
+    }
     let mut statements = Vec::new();
-    for (places, issuers) in by_issuers(&reaches) {
+    for (issuers, roles) in by_issuers {
         let listed = Statement::deny(
             "OnlyListedIssuers",
             "a token of none of the listed issuers brings none of their subjects: nobody gets in by another issuer",
             &["sts:AssumeRoleWithWebIdentity"],
-            Resources::Only(places),
+            Resources::Only(roles),
         )
         .of(Who::Everybody);
         let subjects = issuers
@@ -111,56 +144,48 @@ pub fn resource_control_policies(classes: &[Class<'_>], options: &Options) -> Re
             .map(|issuer| format!("{}:sub", issuer.without_scheme()));
         statements.push(subjects.fold(listed, |statement, key| statement.when("Null", key, ["true"])));
     }
-    for (trusts_services, places) in by_services(&reaches) {
+    for (services, roles) in by_services {
         let other = Statement::deny(
             "NoOtherWayIn",
-            "no user and no role takes these roles; services do only where a class trusts any",
+            "no user and no role takes these roles; services do only where a class trusts them",
             &["sts:AssumeRole", "sts:AssumeRoleWithSAML"],
-            Resources::Only(places),
+            Resources::Only(roles.clone()),
         )
         .of(Who::Everybody);
-        statements.push(if trusts_services {
-            other.when("BoolIfExists", "aws:PrincipalIsAWSService", ["false"])
-        } else {
-            other
-        });
+        if services.is_empty() {
+            statements.push(other);
+            continue;
+        }
+        statements.push(other.when("BoolIfExists", IS_SERVICE, ["false"]));
+        let service = Statement::deny(
+            "NoOtherService",
+            "of AWS's services, those that the classes trust (allow.trustedServices), by any of their names",
+            &["sts:AssumeRole"],
+            Resources::Only(roles),
+        )
+        .of(Who::Everybody)
+        .when("Bool", IS_SERVICE, ["true"])
+        .when(
+            "ForAllValues:StringNotEquals",
+            SERVICE_NAMES,
+            services.into_iter().cloned(),
+        );
+        statements.push(service);
     }
-    let purpose = "a resource control policy for the accounts that the roles live in";
-    finish("rcp", purpose, statements, output)
+    statements
 }
 
-/// Where roles live, together where they trust the same issuers. Where accounts or classes share a place, any of
-/// their issuers counts.
-fn by_issuers(reaches: &[Reach]) -> Vec<(BTreeSet<String>, BTreeSet<Issuer>)> {
-    let mut groups: BTreeMap<BTreeSet<Issuer>, BTreeSet<String>> = BTreeMap::new();
-    for (place, reaches) in by_place(reaches) {
-        let providers = reaches.iter().flat_map(|reach| &reach.providers);
-        let issuers = providers.map(|provider| provider.issuer().clone()).collect();
-        groups.entry(issuers).or_default().insert(place);
-    }
-    groups
-        .into_iter()
-        .map(|(issuers, places)| (places, issuers))
-        .collect()
-}
-
-fn by_services(reaches: &[Reach]) -> BTreeMap<bool, BTreeSet<String>> {
-    let mut groups: BTreeMap<bool, BTreeSet<String>> = BTreeMap::new();
-    for (place, reaches) in by_place(reaches) {
-        let trusts = reaches.iter().any(|reach| !reach.services.is_empty());
-        groups.entry(trusts).or_default().insert(place);
-    }
-    groups
-}
-
-fn by_place(reaches: &[Reach]) -> BTreeMap<String, Vec<&Reach>> {
-    let mut places: BTreeMap<String, Vec<&Reach>> = BTreeMap::new();
+fn by_arn<'a>(
+    reaches: &'a [Reach],
+    of: impl Fn(&'a Reach) -> &'a BTreeMap<String, Limits>,
+) -> BTreeMap<String, Vec<&'a Reach>> {
+    let mut arns: BTreeMap<String, Vec<&Reach>> = BTreeMap::new();
     for reach in reaches {
-        for place in reach.places.keys() {
-            places.entry(place.clone()).or_default().push(reach);
+        for arn in of(reach).keys() {
+            arns.entry(arn.clone()).or_default().push(reach);
         }
     }
-    places
+    arns
 }
 
 fn finish(

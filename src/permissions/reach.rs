@@ -4,9 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Class, Options, Problems};
+use super::{Class, Options, Problems, former};
 use crate::guard;
-use crate::iam::arn::{AccountId, Issuer, OidcProviderArn, Partition, PolicyArn, RoleArn};
+use crate::iam::arn::{AccountId, Issuer, OidcProviderArn, Partition, RoleArn};
 
 /// What the operator does as one principal, in one account.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub(super) struct Assumed {
 pub(super) struct Limits {
     /// Boundaries that they may have.
     pub boundaries: BTreeSet<String>,
+    /// Those of them that roles may be made with.
+    pub made_with: BTreeSet<String>,
     /// Whether they may also have none.
     pub unbounded: bool,
     /// Patterns of ARNs of policies that may be attached.
@@ -86,10 +88,12 @@ impl Limits {
     fn join(&mut self, other: &Limits) {
         let Limits {
             boundaries,
+            made_with,
             unbounded,
             policies,
         } = other;
         self.boundaries.extend(boundaries.iter().cloned());
+        self.made_with.extend(made_with.iter().cloned());
         self.unbounded |= unbounded;
         self.policies.extend(policies.iter().cloned());
     }
@@ -105,12 +109,16 @@ pub(super) fn reaches(
     options: &Options,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Reach>, Problems> {
-    let mut problems = Vec::new();
+    let mut problems = former::of_no_class(classes, options);
     let mut found: BTreeMap<(Option<String>, String), Reach> = BTreeMap::new();
     let mut places: BTreeMap<(String, Limits), Vec<&str>> = BTreeMap::new();
     for class in classes {
         let one = match Home::of(class, options) {
-            Ok(home) => one(class, &home, options, &mut problems),
+            Ok(home) => {
+                let mut one = one(class, &home, options, &mut problems);
+                former::add_boundaries(class, &mut one, options, &mut problems);
+                one
+            }
             Err(problem) => {
                 problems.push(problem);
                 continue;
@@ -139,7 +147,7 @@ pub(super) fn reaches(
     }
     note_shared(&places, notes);
     let mut reaches: Vec<Reach> = found.into_values().collect();
-    add_former(&mut reaches, options, &mut problems);
+    former::add_policies(&mut reaches, options, &mut problems);
     for reach in &reaches {
         keep_itself_out(reach, options, &mut problems);
         note_open(reach, notes);
@@ -233,12 +241,14 @@ fn one(class: &Class<'_>, home: &Home, options: &Options, problems: &mut Vec<Str
              live; IAM takes no other"
         ));
     }
+    let boundary: BTreeSet<String> = rules
+        .permissions_boundary
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let limits = Limits {
-        boundaries: rules
-            .permissions_boundary
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        boundaries: boundary.clone(),
+        made_with: boundary,
         unbounded: rules.permissions_boundary.is_none(),
         policies: filled(&spec.allow.managed_policy_arns, options),
     };
@@ -368,44 +378,6 @@ fn note_shared(places: &BTreeMap<(String, Limits), Vec<&str>>, notes: &mut Vec<S
             ));
         }
     }
-}
-
-/// Boundaries and policies from before. A boundary is of the roles' own account.
-fn add_former(reaches: &mut [Reach], options: &Options, problems: &mut Vec<String>) {
-    for boundary in &options.former_boundaries {
-        let mut taken = false;
-        for reach in reaches.iter_mut().filter(|reach| is_usable(boundary, reach)) {
-            taken = true;
-            let limits = reach.places.values_mut().chain(reach.adoptable.values_mut());
-            for limits in limits {
-                limits.boundaries.insert(boundary.to_string());
-            }
-        }
-        if !taken {
-            problems.push(format!(
-                "--former-boundary {boundary} isn't a policy of an account that any of these classes' roles live in"
-            ));
-        }
-    }
-    for policy in &options.former_policies {
-        let mut taken = false;
-        for reach in reaches.iter_mut().filter(|reach| is_usable(policy, reach)) {
-            for limits in reach.adoptable.values_mut() {
-                taken = true;
-                limits.policies.insert(policy.to_string());
-            }
-        }
-        if !taken {
-            problems.push(format!(
-                "--former-policy {policy} isn't a policy of an account in which any of these classes lets roles be adopted \
-                 (allow.adopt)"
-            ));
-        }
-    }
-}
-
-fn is_usable(policy: &PolicyArn, reach: &Reach) -> bool {
-    policy.partition() == &reach.partition && policy.account().is_none_or(|account| *account == reach.account)
 }
 
 /// What follows `role/` in the ARN of a place.

@@ -76,7 +76,7 @@ pub(super) const ELSEWHERE: [&str; 23] = [
 /// Shorter ways to say several actions of the guard's floor, where a pattern takes in no other action of the service,
 /// which was looked up in the service authorization reference as of 2026. What of the floor none of them says is written
 /// out, so that the list may be behind the floor.
-pub(super) const SHORTER: [&str; 34] = [
+pub(super) const SHORTER: [&str; 37] = [
     "bedrock-agentcore:CreateAgent*",
     "bedrock-agentcore:CreateGateway*",
     "bedrock-agentcore:CreatePolicy*",
@@ -95,6 +95,8 @@ pub(super) const SHORTER: [&str; 34] = [
     "cloudwatch:DeleteAccess*",
     "cloudwatch:GetSpaceCredentials*",
     "ecr:PutRegistry*",
+    "kms:*Alias",
+    "kms:*TagResource",
     "lex:CreateResourcePolicy*",
     "lex:DeleteResourcePolicy*",
     "logs:Put*DestinationPolicy",
@@ -108,6 +110,7 @@ pub(super) const SHORTER: [&str; 34] = [
     "s3express:Put*Policy",
     "sagemaker:Create*LifecycleConfig",
     "sagemaker:Create*Url",
+    "sagemaker:Delete*Policy",
     "sagemaker:Put*Policy",
     "sagemaker:UpdateImage*",
     "sagemaker:UpdateNotebookInstance*",

@@ -9,11 +9,11 @@ use mlservicerole_operator::iam::tags;
 use mlservicerole_operator::plan::{Retention, Step};
 use serde_json::{Value, json};
 
-use crate::evaluator::glob;
+use crate::evaluator::{Decision, Request, decide, glob};
 use crate::life::Life;
 use crate::made::{
-    BEDROCK, BOUNDARY, CLUSTER_UID, FORMER_BOUNDARY, ISSUER, LEGACY, READ_ONLY, S3_READ, bounded, options,
-    policies, unbounded,
+    BEDROCK, BOUNDARY, CLUSTER_UID, FORMER_BOUNDARY, ISSUER, LEGACY, READ_ONLY, S3_READ, bounded, former,
+    options, policies, unbounded,
 };
 
 fn document(action: &str) -> Value {
@@ -42,7 +42,9 @@ fn classes() -> [Value; 2] {
 
 /// From creation to deletion, with everything in between that somebody else can do to a role.
 async fn whole_life(class: &Value) -> Life {
-    let mut life = Life::new(class, policies(class, &options()), trainer());
+    let mut allowing = options();
+    allowing.leave_instance_profiles = true;
+    let mut life = Life::new(class, policies(class, &allowing), trainer());
     life.settle().await;
     let made = life.role().unwrap();
     let is_bounded = made.permissions_boundary.is_some();
@@ -149,7 +151,7 @@ async fn a_role_is_adopted_and_given_back() {
 #[tokio::test]
 async fn what_an_adopted_role_had_before_is_put_back_where_the_flags_name_it() {
     let mut options = options();
-    options.former_boundaries = vec![FORMER_BOUNDARY.parse().unwrap()];
+    options.former_boundaries = vec![former(None, FORMER_BOUNDARY)];
     options.former_policies = vec![S3_READ.parse().unwrap()];
     let class = bounded();
     let mut life = legacy(&class, policies(&class, &options), Some(FORMER_BOUNDARY));
@@ -211,7 +213,7 @@ async fn a_class_changes_its_boundary() {
     let mut life = Life::new(&before, policies(&before, &options()), trainer());
     life.settle().await;
     let mut options = options();
-    options.former_boundaries = vec![FORMER_BOUNDARY.parse().unwrap()];
+    options.former_boundaries = vec![former(None, FORMER_BOUNDARY)];
     // First the policies, then the class; and back, should the admin think again.
     life.permit(policies(&bounded(), &options));
     life.respec(json!({"managedPolicyArns": [BEDROCK]}));
@@ -304,6 +306,18 @@ async fn every_step_that_writes_a_role_is_part_of_the_lives_that_are_tried_here(
         assert!(step.writes_role());
         assert_eq!(action, format!("iam:{}", step.action()));
         assert!(asked.contains(action), "{action}");
+    }
+}
+
+#[test]
+fn roles_are_taken_out_of_instance_profiles_only_where_the_flag_says_so() {
+    let profile = "arn:aws:iam::111122223333:instance-profile/nodes";
+    let request = Request::new("iam:RemoveRoleFromInstanceProfile", profile);
+    let mut options = options();
+    for allowed in [false, true] {
+        options.leave_instance_profiles = allowed;
+        let decision = decide(&policies(&bounded(), &options), &request);
+        assert_eq!(decision == Decision::Allowed, allowed);
     }
 }
 

@@ -349,6 +349,10 @@ fn to_take() -> Vec<(&'static str, Request)> {
             plain("iam:AddRoleToInstanceProfile", profile),
         ),
         (
+            "take the role off all nodes of an instance profile",
+            plain("iam:RemoveRoleFromInstanceProfile", profile),
+        ),
+        (
             "make an instance profile",
             plain("iam:CreateInstanceProfile", profile),
         ),

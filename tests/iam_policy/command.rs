@@ -161,6 +161,37 @@ fn a_class_that_the_guard_refuses_is_refused_in_its_words() {
     iam_policy(&KNOWN, &class("ml", &spec)).refused(1, &["class \"ml\": allow.adopt"]);
 }
 
+/// The boundaries with which roles may be made, taken out of a policy.
+fn create(policy: &mut Value) -> Value {
+    let statements = policy["Statement"].as_array_mut().unwrap();
+    let create = statements
+        .iter_mut()
+        .find(|statement| statement["Sid"] == "Create")
+        .unwrap();
+    create["Condition"]["ArnEquals"]["iam:PermissionsBoundary"].take()
+}
+
+#[test]
+fn a_former_boundary_is_of_the_class_that_is_named() {
+    let both = class("ml", &bounded()) + &class("other", &bounded());
+    let arn = "arn:aws:iam::111122223333:policy/former-boundary";
+    iam_policy(&with(&["--former-boundary", arn]), &both).refused(2, &["CLASS="]);
+    let named = [
+        "--former-boundary",
+        "ml=arn:aws:iam::111122223333:policy/former-boundary",
+    ];
+    assert!(
+        iam_policy(&with(&named), &both)
+            .printed()
+            .to_string()
+            .contains(arn)
+    );
+    iam_policy(&with(&["--former-boundary", "ml=former-boundary"]), &both).refused(2, &["CLASS=ARN"]);
+    let equals = ["--former-boundary", "arn:aws:iam::111122223333:policy/a=b"];
+    let printed = iam_policy(&with(&equals), &class("ml", &bounded())).printed();
+    assert!(printed.to_string().contains("policy/a=b"));
+}
+
 #[test]
 fn a_live_class_that_changes_its_boundary_gives_both_and_a_note() {
     let former = "arn:aws:iam::111122223333:policy/former-boundary";
@@ -180,7 +211,12 @@ fn a_live_class_that_changes_its_boundary_gives_both_and_a_note() {
         ]),
         &class("ml", &bounded()),
     );
-    assert_eq!(outcome.stdout, by_flag.stdout);
+    // But for new roles, which the applied class bounds anew.
+    let (mut live, mut flag) = (outcome.printed(), by_flag.printed());
+    let own = "arn:aws:iam::111122223333:policy/ml-workload-boundary";
+    assert_eq!(create(&mut live), json!(own));
+    assert_eq!(create(&mut flag), json!([former, own]));
+    assert_eq!(live, flag);
     assert!(outcome.stdout.contains(former));
     let words = [
         "status.boundaryChange.from",

@@ -2,11 +2,14 @@
 //! is right.
 
 use mlservicerole_operator::iam::tags;
+use mlservicerole_operator::permissions::operator_policies;
 use serde_json::{Value, json};
 
 use crate::attempts::attempts;
 use crate::evaluator::{Decision, Request, decide};
-use crate::made::{ADMIN, BOUNDARY, LEGACY, READ_ONLY, bounded, options, policies, unbounded};
+use crate::made::{
+    ADMIN, BOUNDARY, FORMER_BOUNDARY, LEGACY, READ_ONLY, bounded, former, make, options, policies, unbounded,
+};
 use crate::policed::on_role;
 use crate::requests::{
     OPERATOR, OURS, OUTSIDE, THEIRS, Tags, attach, bound, create, left_behind, marks, on, owned, plain, tag,
@@ -130,6 +133,36 @@ fn with_the_clusters_uid_another_cluster_of_the_same_name_is_out_of_reach() {
 }
 
 #[test]
+fn the_former_boundary_of_one_class_bounds_no_role_of_another() {
+    let mut changing = bounded();
+    changing["roles"]["path"] = json!("/changing/{cluster}/{namespace}/");
+    changing["allow"].as_object_mut().unwrap().remove("adopt");
+    let classes = [("changing", changing), ("steady", bounded())];
+    let changing = "arn:aws:iam::111122223333:role/changing/prod/team-a/x";
+    let mut options = options();
+    options.former_boundaries = vec![former(Some("changing"), FORMER_BOUNDARY)];
+    for in_creation in [true, false] {
+        options.former_boundaries[0].in_creation = in_creation;
+        let made = make(operator_policies, &classes, &options).unwrap();
+        let policies: Vec<Value> = made.policies.iter().map(|policy| policy.document()).collect();
+        let allowed = |request: Request| decide(&policies, &request) == Decision::Allowed;
+        for (role, is_its_class) in [(changing, true), (OURS, false), (LEGACY, false)] {
+            assert_eq!(
+                allowed(bound(role, "prod", FORMER_BOUNDARY)),
+                is_its_class,
+                "{role}"
+            );
+            let grant = on_role("iam:PutRolePolicy", role, &marks("prod"), Some(FORMER_BOUNDARY));
+            assert_eq!(allowed(grant), is_its_class, "{role}");
+            let create = create(role, &marks("prod"), Some(FORMER_BOUNDARY));
+            assert_eq!(allowed(create), is_its_class && in_creation, "{role}");
+        }
+        assert!(allowed(create(changing, &marks("prod"), Some(BOUNDARY))));
+        assert!(allowed(create(OURS, &marks("prod"), Some(BOUNDARY))));
+    }
+}
+
+#[test]
 fn two_classes_with_paths_of_their_own_are_kept_apart() {
     let mut strict = bounded();
     strict["roles"]["path"] = json!("/strict/{cluster}/{namespace}/");
@@ -139,8 +172,8 @@ fn two_classes_with_paths_of_their_own_are_kept_apart() {
     loose["allow"]["managedPolicyArns"] = json!([ADMIN]);
     loose["allow"]["escalatingActions"] = json!([ADMIN]);
     loose["allow"].as_object_mut().unwrap().remove("adopt");
-    let made = crate::made::make(
-        mlservicerole_operator::permissions::operator_policies,
+    let made = make(
+        operator_policies,
         &[("strict", strict), ("loose", loose)],
         &options(),
     )

@@ -116,6 +116,12 @@ fn compare(operator: &str, wanted: &[String], found: Option<&[String]>) -> bool 
             .iter()
             .any(|value| compare(operator, wanted, Some(std::slice::from_ref(value))));
     }
+    if let Some(operator) = operator.strip_prefix("ForAllValues:") {
+        return found
+            .unwrap_or_default()
+            .iter()
+            .all(|value| compare(operator, wanted, Some(std::slice::from_ref(value))));
+    }
     if operator == "Null" {
         let [wanted] = wanted else {
             panic!("Null takes one value")
@@ -240,5 +246,20 @@ fn a_key_that_is_missing_fails_a_comparison_unless_negated_or_if_exists() {
         assert_eq!(compare(operator, &wanted, None), holds, "{operator}");
     }
     assert!(compare("Null", &["true".to_owned()], None));
+    assert!(
+        compare("ForAllValues:StringNotEquals", &wanted, None),
+        "of none, all are"
+    );
+    let several = |values: [&str; 2]| values.map(str::to_owned);
+    assert!(compare(
+        "ForAllValues:StringNotEquals",
+        &wanted,
+        Some(&several(["b", "c"]))
+    ));
+    assert!(!compare(
+        "ForAllValues:StringNotEquals",
+        &wanted,
+        Some(&several(["a", "c"]))
+    ));
     assert!(!compare("Null", &["false".to_owned()], None));
 }

@@ -2,7 +2,9 @@
 
 use mlservicerole_operator::api::MlServiceRoleClassSpec;
 use mlservicerole_operator::guard::{ClassRules, understand};
-use mlservicerole_operator::permissions::{Class, Options, Output, Problems, operator_policies};
+use mlservicerole_operator::permissions::{
+    Class, FormerBoundary, Options, Output, Problems, operator_policies,
+};
 use serde_json::{Value, json};
 
 pub const CLUSTER: &str = "prod";
@@ -55,7 +57,17 @@ pub fn options() -> Options {
         former_boundaries: vec![],
         former_policies: vec![],
         operator_roles: vec![],
+        leave_instance_profiles: false,
         account_sweep: true,
+    }
+}
+
+/// A boundary from before, as by the flag.
+pub fn former(class: Option<&str>, arn: &str) -> FormerBoundary {
+    FormerBoundary {
+        class: class.map(str::to_owned),
+        arn: arn.parse().unwrap(),
+        in_creation: true,
     }
 }
 

@@ -8,6 +8,7 @@ mod support;
 
 mod allowed;
 mod attempts;
+mod batch;
 mod command;
 mod denied;
 mod evaluator;

@@ -202,17 +202,137 @@ fn roles_are_taken_by_tokens_of_the_listed_issuers_only() {
     }
 }
 
+fn service(role: &str, names: &[&str]) -> Request {
+    let request = Request::new("sts:AssumeRole", role).with("aws:PrincipalIsAWSService", "true");
+    names.iter().fold(request, |request, name| {
+        request.with("aws:PrincipalServiceNamesList", name)
+    })
+}
+
 #[test]
-fn services_take_roles_where_a_class_trusts_any() {
+fn of_awss_services_only_those_take_roles_that_a_class_trusts() {
+    let mut class = bounded();
+    class["allow"]["trustedServices"] = json!(["sagemaker.amazonaws.com", "states.us-east-1.amazonaws.com"]);
+    let policies = with(resource_control_policies, &class);
+    for (what, request, allowed) in [
+        ("one", service(OURS, &["sagemaker.amazonaws.com"]), true),
+        (
+            "one by its region's name",
+            service(OURS, &["states.amazonaws.com", "states.us-east-1.amazonaws.com"]),
+            true,
+        ),
+        ("another", service(OURS, &["lambda.amazonaws.com"]), false),
+        (
+            "another of many names",
+            service(OURS, &["ec2.amazonaws.com", "ec2.us-east-1.amazonaws.com"]),
+            false,
+        ),
+        ("one without a name", service(OURS, &[]), false),
+        (
+            "another on a role outside",
+            service(OUTSIDE, &["lambda.amazonaws.com"]),
+            true,
+        ),
+        (
+            "a person",
+            by(ADMIN_ROLE, "sts:AssumeRole", OURS).with("aws:PrincipalIsAWSService", "false"),
+            false,
+        ),
+        ("an unknown", by(ADMIN_ROLE, "sts:AssumeRole", OURS), false),
+    ] {
+        assert_eq!(
+            decide(&policies, &request) == Decision::Allowed,
+            allowed,
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn the_services_that_one_class_trusts_do_not_take_another_classs_roles() {
+    let mut with_services = bounded();
+    with_services["roles"]["path"] = json!("/served/{cluster}/{namespace}/");
+    with_services["allow"]["trustedServices"] = json!(["sagemaker.amazonaws.com"]);
+    let mut options = options();
+    options.operator_roles = vec![OPERATOR.parse().unwrap()];
+    let classes = [("served", with_services), ("ml", bounded())];
+    let made = make(resource_control_policies, &classes, &options).unwrap();
+    let everything = json!({"Version": "2012-10-17", "Statement": [
+        {"Sid": "FullAccess", "Effect": "Allow", "Action": "*", "Resource": "*"},
+    ]});
+    let mut policies = vec![everything];
+    policies.extend(made.policies.iter().map(|policy| policy.document()));
+    let served = "arn:aws:iam::111122223333:role/served/prod/team-a/x";
+    for (role, allowed) in [(served, true), (OURS, false)] {
+        let request = service(role, &["sagemaker.amazonaws.com"]);
+        assert_eq!(
+            decide(&policies, &request) == Decision::Allowed,
+            allowed,
+            "{role}"
+        );
+    }
+}
+
+#[test]
+fn adopted_roles_are_guarded_like_the_others_until_they_are_left_behind() {
     let mut class = bounded();
     class["allow"]["trustedServices"] = json!(["sagemaker.amazonaws.com"]);
     let policies = with(resource_control_policies, &class);
-    let service = Request::new("sts:AssumeRole", OURS).with("aws:PrincipalIsAWSService", "true");
-    assert_eq!(decide(&policies, &service), Decision::Allowed);
-    let person = by(ADMIN_ROLE, "sts:AssumeRole", OURS).with("aws:PrincipalIsAWSService", "false");
-    assert_ne!(decide(&policies, &person), Decision::Allowed);
-    let unsaid = by(ADMIN_ROLE, "sts:AssumeRole", OURS);
-    assert_ne!(decide(&policies, &unsaid), Decision::Allowed);
+    let adopted = |request: Request| request.with("aws:ResourceTag/mlservicerole.io/cluster", "prod");
+    let other = "https://token.actions.githubusercontent.com";
+    for (what, request, allowed) in [
+        ("a token of this cluster's", adopted(token(ISSUER, LEGACY)), true),
+        ("a token of another's", adopted(token(other, LEGACY)), false),
+        (
+            "a role of the account",
+            adopted(by(ADMIN_ROLE, "sts:AssumeRole", LEGACY)),
+            false,
+        ),
+        (
+            "a SAML user",
+            adopted(by(ADMIN_ROLE, "sts:AssumeRoleWithSAML", LEGACY)),
+            false,
+        ),
+        (
+            "a service that a class trusts",
+            adopted(service(LEGACY, &["sagemaker.amazonaws.com"])),
+            true,
+        ),
+        (
+            "a service that no class trusts",
+            adopted(service(LEGACY, &["ec2.amazonaws.com"])),
+            false,
+        ),
+        (
+            "whoever takes it before it is adopted",
+            by(ADMIN_ROLE, "sts:AssumeRole", LEGACY),
+            true,
+        ),
+        (
+            "whoever takes one of another cluster's",
+            by(ADMIN_ROLE, "sts:AssumeRole", LEGACY)
+                .with("aws:ResourceTag/mlservicerole.io/cluster", "staging"),
+            true,
+        ),
+        (
+            "whoever takes it after it was given back",
+            adopted(by(ADMIN_ROLE, "sts:AssumeRole", LEGACY))
+                .with("aws:ResourceTag/mlservicerole.io/retained", "true"),
+            true,
+        ),
+        (
+            "whoever takes one that had no room for the mark",
+            adopted(by(ADMIN_ROLE, "sts:AssumeRole", LEGACY))
+                .with("aws:ResourceTag/mlservicerole.io/uid", tags::RETAINED_UID),
+            true,
+        ),
+    ] {
+        assert_eq!(
+            decide(&policies, &request) == Decision::Allowed,
+            allowed,
+            "{what}"
+        );
+    }
 }
 
 #[test]

@@ -5,7 +5,9 @@ use mlservicerole_operator::permissions::{Options, operator_policies};
 use serde_json::{Value, json};
 
 use crate::evaluator::{Decision, Request, decide};
-use crate::made::{ADMIN, BOUNDARY, CLUSTER, bounded, make, options, unbounded};
+use crate::made::{
+    ADMIN, BOUNDARY, CLUSTER, FORMER_BOUNDARY, READ_ONLY, bounded, former, make, options, unbounded,
+};
 
 fn problem(class: &Value, options: &Options) -> String {
     let problems = make(operator_policies, &[("ml", class.clone())], options).unwrap_err();
@@ -97,13 +99,50 @@ fn issuers_that_are_not_trusted_are_refused_as_the_operator_would() {
 #[test]
 fn a_former_boundary_or_policy_that_fits_no_class_is_refused() {
     let mut options = options();
-    options.former_boundaries = vec!["arn:aws:iam::444455556666:policy/b".parse().unwrap()];
+    options.former_boundaries = vec![former(None, "arn:aws:iam::444455556666:policy/b")];
     options.former_policies = vec!["arn:aws:iam::444455556666:policy/p".parse().unwrap()];
     let told = problem(&bounded(), &options);
     assert!(
         told.contains("--former-boundary") && told.contains("--former-policy"),
         "{told}"
     );
+}
+
+#[test]
+fn a_former_boundary_says_of_which_class_where_there_are_several() {
+    let classes = [("a", bounded()), ("b", bounded())];
+    let mut options = options();
+    for (class, words) in [
+        (
+            None,
+            "write CLASS=arn:aws:iam::111122223333:policy/former-boundary",
+        ),
+        (Some("c"), "there is no class \"c\""),
+    ] {
+        options.former_boundaries = vec![former(class, FORMER_BOUNDARY)];
+        let told = make(operator_policies, &classes, &options)
+            .unwrap_err()
+            .to_string();
+        assert!(told.contains(words), "{told}");
+    }
+    options.former_boundaries = vec![former(Some("b"), FORMER_BOUNDARY)];
+    assert!(make(operator_policies, &classes, &options).is_ok());
+}
+
+#[test]
+fn a_glob_of_policies_is_told_to_be_wider_in_iam() {
+    let mut class = bounded();
+    let glob = "arn:aws:iam::111122223333:policy/ml/{namespace}.*";
+    class["allow"]["managedPolicyArns"] = json!([READ_ONLY, glob, "arn:aws:iam::111122223333:policy/ml-?"]);
+    let made = make(operator_policies, &[("ml", class)], &options()).unwrap();
+    let [first, second] = made.notes.as_slice() else {
+        panic!("{:#?}", made.notes)
+    };
+    for (note, glob) in [(first, "policy/ml-?: in IAM"), (second, "policy/ml/*.*: in IAM")] {
+        assert!(note.contains(glob) && note.contains("further paths"), "{note}");
+    }
+    let exact = make(operator_policies, &[("ml", bounded())], &options()).unwrap();
+    assert_eq!(exact.notes, Vec::<String>::new());
 }
 
 #[test]

@@ -70,6 +70,33 @@ fn presets_of_one_object_share_statements() {
     assert_eq!(statements(&document).len(), 3);
 }
 
+/// An object has one policy for all of its presets, so that there are never more; nor is it longer.
+#[test]
+fn presets_together_take_no_more_room_than_apart() {
+    let somewhere = ireland();
+    let place = somewhere.place();
+    let values: Vec<With> = catalogue()
+        .iter()
+        .map(|preset| examples(preset.versions.last().unwrap()))
+        .collect();
+    let checked = |index: usize| check(request(&catalogue()[index].name, &values[index])).unwrap();
+    let written = |uses: &[Checked<'_>]| expand(uses, &place).unwrap().unwrap().to_json();
+    let apart: Vec<String> = (0..values.len())
+        .map(|index| written(&[checked(index)]))
+        .collect();
+    for one in 0..values.len() {
+        for other in one..values.len() {
+            let together = written(&[checked(one), checked(other)]);
+            assert!(
+                together.len() <= apart[one].len() + apart[other].len(),
+                "{together}"
+            );
+        }
+    }
+    let all: Vec<Checked<'_>> = (0..values.len()).map(checked).collect();
+    assert!(written(&all).len() <= apart.iter().map(String::len).sum());
+}
+
 #[test]
 fn the_order_of_the_presets_makes_no_difference() {
     let values: Vec<With> = catalogue()

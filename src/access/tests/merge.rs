@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::super::merge::{Conditions, Statement, merge};
+use crate::iam::document::PolicyDocument;
 
 fn set(values: &[&str]) -> BTreeSet<String> {
     values.iter().map(|value| (*value).to_owned()).collect()
@@ -126,6 +128,21 @@ fn meaning(statements: &[Statement]) -> BTreeSet<(String, String, String)> {
     allowed
 }
 
+/// The statements as IAM is given them.
+fn written(statements: &[Statement]) -> String {
+    let json = |statement: &Statement| {
+        let mut json =
+            json!({"Effect": "Allow", "Action": statement.actions, "Resource": statement.resources});
+        if !statement.conditions.is_empty() {
+            json["Condition"] = json!(statement.conditions);
+        }
+        json
+    };
+    let statements: Vec<_> = statements.iter().map(json).collect();
+    let document = json!({"Version": "2012-10-17", "Statement": statements});
+    PolicyDocument::from_value(&document).unwrap().to_json()
+}
+
 fn some_of(names: &'static [&'static str]) -> impl Strategy<Value = BTreeSet<String>> {
     prop::sample::subsequence(names, 1..=names.len())
         .prop_map(|names| names.into_iter().map(str::to_owned).collect())
@@ -161,6 +178,10 @@ proptest! {
         let merged = merge(statements.clone());
         prop_assert_eq!(meaning(&merged), meaning(&statements));
         prop_assert!(merged.len() <= statements.len());
+        if !statements.is_empty() {
+            let (joined, apart) = (written(&merged), written(&statements));
+            prop_assert!(joined.len() <= apart.len(), "{} {}", joined, apart);
+        }
         prop_assert_eq!(merge(shuffled), merged.clone());
         prop_assert_eq!(merge(merged.clone()), merged);
     }

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::Stop;
 use crate::api::{GROUP, MlServiceRoleClass, MlServiceRoleClassSpec};
 use crate::guard::{self, ClassRules};
-use crate::iam::arn::PolicyArn;
 use crate::manifest::{Definition, Document};
+use crate::permissions::FormerBoundary;
 
 const CLASS: &str = "MlServiceRoleClass";
 const ROLE: &str = "MlServiceRole";
@@ -20,7 +20,7 @@ pub(super) struct Given {
     /// The classes, in the order in which they were found.
     pub classes: Vec<(MlServiceRoleClassSpec, ClassRules)>,
     /// Boundaries that roles still carry while their class changes it, as the status of a live class says.
-    pub former_boundaries: Vec<PolicyArn>,
+    pub former_boundaries: Vec<FormerBoundary>,
 }
 
 /// Reads the classes.
@@ -89,7 +89,7 @@ pub(super) fn classes(documents: Vec<Document>) -> Result<Given, Stop> {
 
 /// The boundaries that a class has moved away from, and that roles still carry. A status can be forged by whoever may write
 /// it, and the operator decides nothing from one; this is for an admin, who sees in a note what was taken from it.
-fn former_boundaries(class: &str, value: &Value) -> Vec<PolicyArn> {
+fn former_boundaries(class: &str, value: &Value) -> Vec<FormerBoundary> {
     let from = value["status"]["boundaryChange"]["from"].as_array();
     let mut former = Vec::new();
     for text in from.into_iter().flatten().filter_map(Value::as_str) {
@@ -97,10 +97,14 @@ fn former_boundaries(class: &str, value: &Value) -> Vec<PolicyArn> {
             Ok(arn) => {
                 eprintln!(
                     "note: class {class:?}: by status.boundaryChange.from, roles still carry the boundary {arn}, so that it is \
-                     listed beside the class's own, as by --former-boundary; check that it is one of yours, and print the \
-                     policy again once the change is complete"
+                     listed beside the class's own, as by --former-boundary {class}={arn}, but for new roles; check that it is \
+                     one of yours, and print the policy again once the change is complete"
                 );
-                former.push(arn);
+                former.push(FormerBoundary {
+                    class: Some(class.to_owned()),
+                    arn,
+                    in_creation: false,
+                });
             }
             Err(e) => eprintln!("note: class {class:?}: {text:?} in status.boundaryChange.from ignored: {e}"),
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Token;
+use super::{Token, count};
 
 /// The places of a pattern at which it may be, one bit each; place `i` is before token `i`, the last is the end.
 ///
@@ -78,6 +78,7 @@ impl<'a> Machine<'a> {
 
     /// After a character, any one character that stands nowhere in the pattern (for `?`), or a policy variable.
     pub(super) fn after(&self, state: &State, token: &Token) -> State {
+        count(self.runs.0.len());
         let taken: State = match token {
             Token::Char(c) => match self.chars.get(c) {
                 Some(places) => both(places, &self.ones, |a, b| a | b),
@@ -121,6 +122,7 @@ impl<'a> Machine<'a> {
         states.sort();
         states.dedup();
         let all = states.clone();
+        count(all.len() * all.len() * self.runs.0.len());
         states.retain(|state| !all.iter().any(|other| other != state && other.is_within(state)));
     }
 

@@ -1,6 +1,9 @@
 //! Hostile policies: whatever is written, the reader and the guard answer without a panic, and with no more work than a
 //! fixed number of steps for each byte.
 
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value, json};
 
 use super::fixtures::*;
@@ -8,7 +11,7 @@ use super::pattern::{Dice, cases, steps};
 use crate::api::role::InlinePolicy;
 use crate::guard::ClassRules;
 use crate::guard::policy;
-use crate::iam::document::PolicyDocument;
+use crate::iam::document::{self, Kind, PolicyDocument};
 
 /// Documents to start from.
 const REAL: [&str; 4] = [
@@ -98,17 +101,25 @@ const STEPS_PER_BYTE: usize = 20_000;
 fn no_mutation_of_a_policy_makes_a_panic_or_more_than_linear_work() {
     let rules = class();
     let mut dice = Dice::new(21);
-    let mut judged = 0;
+    let (mut judged, mut read, mut most) = (0, 0, 0);
     let mut kept: Vec<String> = REAL.map(str::to_owned).to_vec();
     for case in 0..cases("GUARD_FUZZ_CASES", 20_000) {
         let mut text = dice.of(&kept).clone();
         for _ in 0..=dice.below(4) {
             text = mutated(&mut dice, &text);
         }
-        let _ = PolicyDocument::parse(&text);
+        let spent = processor_time(|| {
+            let _ = PolicyDocument::parse(&text);
+        });
+        assert!(
+            spent <= PARSING_PER_BYTE * (text.len() as u32 + 1_000),
+            "{spent:?} for {text}"
+        );
         if let Ok(document) = serde_json::from_str::<Value>(&text) {
-            judged += 1;
+            read += 1;
+            judged += usize::from(reaches_the_rules(&document));
             let steps = work(document, &rules);
+            most = most.max(steps / (text.len() + 1));
             assert!(
                 steps <= STEPS_PER_BYTE * (text.len() + 1),
                 "{steps} steps for {text}"
@@ -121,7 +132,87 @@ fn no_mutation_of_a_policy_makes_a_panic_or_more_than_linear_work() {
             }
         }
     }
-    assert!(judged > 0);
+    println!("{read} of JSON, {judged} reach the rules, at most {most} steps for each byte");
+    assert!(judged > read / 4, "only {judged} of {read} reach the rules");
+}
+
+/// Whether the document conforms to the grammar and to what IAM asks beyond, so that the floor and the rules are asked.
+fn reaches_the_rules(document: &Value) -> bool {
+    PolicyDocument::from_value(document)
+        .is_ok_and(|document| document::check(&document, Kind::Identity).is_ok())
+}
+
+/// What reading a byte may take at most: a few hundred times what it takes, since a machine has other things to do too.
+const PARSING_PER_BYTE: Duration = Duration::from_micros(20);
+
+/// The time that this thread was running, whatever others run beside it.
+fn processor_time(work: impl FnOnce()) -> Duration {
+    let now = || {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+    };
+    let before = now();
+    work();
+    now().saturating_sub(before)
+}
+
+/// The parser has no count of its steps, so its time is taken: of several attempts the shortest.
+#[test]
+fn four_times_the_text_takes_the_parser_about_four_times_as_long() {
+    let statements = |count: usize, statement: &dyn Fn(usize) -> Value| json!({"Version": "2012-10-17", "Statement": (0..count).map(statement).collect::<Vec<_>>()});
+    let of_one = |element: &str, value: Value| {
+        let mut statement = json!({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"});
+        statement[element] = value;
+        json!({"Version": "2012-10-17", "Statement": [statement]})
+    };
+    let texts = |count: usize| (0..count).map(|i| json!(format!("text-{i}"))).collect::<Value>();
+    let object = |count: usize, value: &Value| {
+        (0..count)
+            .map(|i| (format!("key-{i}"), value.clone()))
+            .collect::<Map<String, Value>>()
+    };
+    let shapes: [(&str, &dyn Fn(usize) -> Value); 7] = [
+        ("statements with a Sid", &|count| {
+            statements(
+                count,
+                &|i| json!({"Sid": format!("S{i}"), "Effect": "Allow", "Action": "s3:*"}),
+            )
+        }),
+        ("actions", &|count| of_one("Action", texts(count))),
+        ("a long action", &|count| {
+            of_one("Action", json!("s".repeat(count * 8)))
+        }),
+        ("keys of a condition", &|count| {
+            of_one("Condition", json!({"StringLike": object(count, &json!("x"))}))
+        }),
+        ("operators", &|count| {
+            of_one("Condition", Value::Object(object(count, &json!({"k": "x"}))))
+        }),
+        ("unknown elements", &|count| {
+            Value::Object(object(count, &json!(1)))
+        }),
+        ("values of a condition", &|count| {
+            of_one("Condition", json!({"StringLike": {"k": texts(count)}}))
+        }),
+    ];
+    for (shape, document) in shapes {
+        let time = |count: usize| {
+            let text = document(count).to_string();
+            let once = || {
+                processor_time(|| {
+                    let _ = PolicyDocument::parse(&text);
+                })
+            };
+            (0..7).map(|_| once()).min().unwrap_or_default()
+        };
+        let (one, four) = (time(2_000), time(8_000));
+        println!("{shape}: {one:?} and {four:?}");
+        // Quadratic work would take sixteen times as long.
+        assert!(
+            four <= one * 10 + Duration::from_micros(200),
+            "{shape}: {one:?} and {four:?}"
+        );
+    }
 }
 
 fn mutated(dice: &mut Dice, text: &str) -> String {
@@ -150,15 +241,18 @@ fn mutated(dice: &mut Dice, text: &str) -> String {
 fn no_json_value_makes_a_panic() {
     let rules = class();
     let mut dice = Dice::new(22);
+    let mut most = 0;
     for _ in 0..cases("GUARD_FUZZ_CASES", 20_000) {
         let document = json_value(&mut dice, 0);
         let bytes = document.to_string().len();
         let steps = work(document, &rules);
+        most = most.max(steps / (bytes + 1));
         assert!(
             steps <= STEPS_PER_BYTE * (bytes + 1),
             "{steps} steps for {bytes} bytes"
         );
     }
+    println!("at most {most} steps for each byte");
 }
 
 fn json_value(dice: &mut Dice, depth: usize) -> Value {
@@ -247,6 +341,10 @@ fn twice_the_document_is_at_most_twice_the_work() {
         let twice = work(document(shape, 400), &rules);
         assert!(twice <= few * 9 / 4 + 10_000, "{shape}: {few} and {twice} steps");
         let bytes = document(shape, 400).to_string().len();
+        println!(
+            "{shape}: {few} and {twice} steps, {} for each byte",
+            twice / bytes
+        );
         assert!(
             twice <= STEPS_PER_BYTE * bytes,
             "{shape}: {twice} steps for {bytes} bytes"
