@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::operator::{NAMESPACE, SERVICE_ACCOUNT};
+use crate::shared::process::{NAMESPACE, SERVICE_ACCOUNT};
 
 /// The audit log beside the kubeconfig. Lines are written before the answers are sent.
 pub struct AuditLog(PathBuf);

@@ -4,5 +4,8 @@
 #[path = "../e2e/support/cluster.rs"]
 pub mod cluster;
 #[allow(dead_code, reason = "the end-to-end tests use all of it")]
+#[path = "../e2e/support/process.rs"]
+pub mod process;
+#[allow(dead_code, reason = "the end-to-end tests use all of it")]
 #[path = "../e2e/support/wait.rs"]
 pub mod wait;

@@ -12,7 +12,8 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::aws::{READ_ONLY, S3_READ_ONLY};
-use crate::support::operator::{LEASE_DURATION, NAMESPACE, Operator, REQUEST_TIMEOUT, free_address};
+use crate::support::operator::{LEASE_DURATION, Operator, REQUEST_TIMEOUT};
+use crate::support::process::{NAMESPACE, free_address, probe};
 use crate::support::wait::within;
 use crate::support::{Fault, Space, bed};
 
@@ -43,7 +44,7 @@ async fn holder() -> String {
 
 async fn ready(address: SocketAddr) {
     within(Duration::from_secs(30), || async {
-        match bed().launcher.probe_at(address, "/readyz").await {
+        match probe(address, "/readyz").await {
             Ok(200) => Ok(()),
             other => Err(format!("/readyz: {other:?}")),
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::operator::{NAMESPACE, SERVICE_ACCOUNT};
+use super::process::{NAMESPACE, SERVICE_ACCOUNT};
 
 /// The audit log beside the kubeconfig.
 pub struct AuditLog(PathBuf);

@@ -14,8 +14,9 @@ use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 use super::audit::AuditLog;
 use super::aws::{Aws, statement};
 use super::cluster;
-use super::operator::{Launcher, Operator, free_address};
+use super::operator::{Launcher, Operator};
 use super::pods::Pods;
+use super::process::free_address;
 use super::proxy::Proxy;
 
 /// Label on everything that a run makes in the cluster.

@@ -12,6 +12,7 @@ pub mod kstatus;
 pub mod operator;
 pub mod people;
 pub mod pods;
+pub mod process;
 pub mod proxy;
 pub mod schema;
 pub mod space;
