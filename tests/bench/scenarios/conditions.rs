@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::life::delete;
-use super::stage::{NEVER, QUIET, Stage, patience, round};
+use super::stage::{MADE_READY, NEVER, QUIET, Stage, patience, round};
 use super::{Bench, Measured};
 use crate::objects::{self, CALLS_TO_CREATE, MANAGED};
 use crate::proxy::{Conditions, Limit, Share};
@@ -97,7 +97,7 @@ async fn create(
     objects::create(&bench.client, name, &stage.keys).await?;
     let (complete, ready) = stage.converge(&operator, start.at, patience(count) * 3).await?;
     stage.proxy.record.quiet(QUIET, Duration::from_secs(60)).await;
-    let counted = stage.count(&start, &operator).await?;
+    let counted = stage.count_each(&start, &operator, MADE_READY).await?;
     let (failed, reasons) = stage.failures();
     let mut shown = json!({
         "objects": count,

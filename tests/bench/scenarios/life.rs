@@ -7,8 +7,9 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::stage::{Count, NEVER, QUIET, Stage, patience, round};
+use super::stage::{Count, LET_GO, MADE_READY, NEVER, QUIET, Stage, patience, round};
 use super::{Bench, Measured};
+use crate::audit::Requests;
 use crate::objects::{self, CALLS_TO_CREATE};
 use crate::operator::Operator;
 use crate::proxy::{Call, Conditions, Outcome};
@@ -118,7 +119,7 @@ async fn create(stage: &Stage<'_>, operator: &Operator) -> Result<Value, String>
     let applied = start.at.elapsed().as_secs_f64();
     let (complete, ready) = stage.converge(operator, start.at, patience(count)).await?;
     stage.proxy.record.quiet(QUIET, Duration::from_secs(60)).await;
-    let counted = stage.count(&start, operator).await?;
+    let counted = stage.count_each(&start, operator, MADE_READY).await?;
     let (failed, reasons) = stage.failures();
     let connections = stage.proxy.record.connections();
     Ok(with(
@@ -183,7 +184,7 @@ async fn restart(stage: &Stage<'_>, operator: Operator) -> Result<(Operator, Val
         ));
     }
     let found = stage.proxy.record.since(calls);
-    let asked = bench.audit.since(audit).await?;
+    let asked = Requests::of(&bench.audit.requests(audit).await?);
     let of_roles = found.iter().filter(|call| !call.role.is_empty());
     let last = found
         .last()
@@ -347,7 +348,7 @@ pub async fn delete(stage: &Stage<'_>, operator: &Operator) -> Result<Value, Str
     let start = stage.start(operator)?;
     objects::delete(&stage.bench.client, &stage.keys).await?;
     let seconds = stage.gone(operator, start.at, patience(count)).await?;
-    let counted = stage.count(&start, operator).await?;
+    let counted = stage.count_each(&start, operator, LET_GO).await?;
     Ok(with(
         &counted,
         json!({

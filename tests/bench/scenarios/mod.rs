@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use kube::Client;
 use serde_json::{Map, Value};
 
-use crate::audit::AuditLog;
 use crate::aws::Aws;
 use crate::operator::Launcher;
 use crate::processes::Bystanders;
+use crate::shared::audit::AuditLog;
 
 pub use life::Phase;
 

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the bed they run on, the operator's process, the AWS proxy, and how to
 //! wait. Nothing here asserts anything about the operator.
 
+#[allow(dead_code, reason = "the benchmark uses the rest of it")]
 pub mod audit;
 pub mod aws;
 pub mod bed;
