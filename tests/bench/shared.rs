@@ -7,6 +7,9 @@ pub mod audit;
 #[path = "../e2e/support/cluster.rs"]
 pub mod cluster;
 #[allow(dead_code, reason = "the end-to-end tests use all of it")]
+#[path = "../e2e/support/forward.rs"]
+pub mod forward;
+#[allow(dead_code, reason = "the end-to-end tests use all of it")]
 #[path = "../e2e/support/process.rs"]
 pub mod process;
 #[allow(dead_code, reason = "the end-to-end tests use all of it")]

@@ -8,6 +8,7 @@ pub mod bed;
 pub mod cluster;
 pub mod fault;
 pub mod fixtures;
+pub mod forward;
 pub mod gitops;
 pub mod kstatus;
 pub mod operator;
