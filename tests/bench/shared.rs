@@ -12,6 +12,8 @@ pub mod forward;
 #[allow(dead_code, reason = "the end-to-end tests use all of it")]
 #[path = "../e2e/support/process.rs"]
 pub mod process;
+#[path = "../e2e/support/provider.rs"]
+pub mod provider;
 #[allow(dead_code, reason = "the end-to-end tests use all of it")]
 #[path = "../e2e/support/wait.rs"]
 pub mod wait;

@@ -17,6 +17,7 @@ use super::cluster;
 use super::operator::{Launcher, Operator};
 use super::pods::Pods;
 use super::process::free_address;
+use super::provider::create_provider;
 use super::proxy::Proxy;
 
 /// Label on everything that a run makes in the cluster.
@@ -183,15 +184,7 @@ impl Bed {
     }
 
     async fn trust_issuer(&self) -> Result<(), String> {
-        let created = self
-            .aws
-            .iam
-            .create_open_id_connect_provider()
-            .url(&self.issuer)
-            .client_id_list("sts.amazonaws.com")
-            .thumbprint_list("9e99a48a9960b14926bb7f3b02e22da2b0ab7280")
-            .send()
-            .await;
+        let created = create_provider(&self.aws.iam, &self.issuer).await;
         match created {
             Ok(provider) => {
                 *self.made_provider.lock().unwrap() = provider.open_id_connect_provider_arn;

@@ -15,6 +15,7 @@ pub mod operator;
 pub mod people;
 pub mod pods;
 pub mod process;
+pub mod provider;
 pub mod proxy;
 pub mod schema;
 pub mod space;
