@@ -5,6 +5,10 @@
 // All of this is test code.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[allow(dead_code, reason = "other tests use all of it")]
+#[path = "../support/openmetrics.rs"]
+mod openmetrics;
+
 mod audit;
 mod aws;
 mod document;
@@ -75,7 +79,7 @@ enum Kind {
     Latency,
     /// 15 calls a second of each action.
     Limits,
-    /// 30 % of calls throttled.
+    /// 30 % of calls throttled: create, drift.
     Throttled,
     /// One namespace behind another's thousand objects.
     Fairness,

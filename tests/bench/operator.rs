@@ -10,8 +10,9 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 
 use crate::objects::CLUSTER_NAME;
+use crate::openmetrics;
 use crate::processes::Usage;
-use crate::shared::process::{self, free_address, own_kubeconfig, probe};
+use crate::shared::process::{self, fetch, free_address, own_kubeconfig, probe};
 use crate::shared::wait::within;
 
 /// For how long the operator's token is good: longer than any scenario.
@@ -125,6 +126,22 @@ impl Operator {
     pub fn usage(&self) -> Result<Usage, String> {
         let pid = self.child.id().ok_or_else(|| self.died())?;
         Usage::of(pid).map_err(|e| format!("{e}; {}", self.died()))
+    }
+
+    /// What it tells Prometheus, as text.
+    pub async fn scrape(&self) -> Result<String, String> {
+        let (_, text) = fetch(self.address, "/metrics").await?;
+        Ok(text)
+    }
+
+    /// How many objects wait to be worked on that somebody waits for.
+    pub async fn urgent(&self) -> Result<f64, String> {
+        let families = openmetrics::parse(&self.scrape().await?)?;
+        Ok(openmetrics::sum(
+            &families,
+            "mlservicerole_queue_depth",
+            &[("urgency", "urgent")],
+        ))
     }
 
     /// Stops it as a kubelet does; how many seconds that took.

@@ -16,6 +16,10 @@ use crate::proxy::{Call, Conditions, Outcome};
 
 /// How long the operator is watched doing nothing.
 const IDLE: Duration = Duration::from_secs(30);
+/// How often Prometheus asks, as most set it.
+const SCRAPE_INTERVAL: Duration = Duration::from_secs(15);
+/// Scrapes that are measured together.
+const SCRAPES: u32 = 50;
 /// Sweeps that a steady state is watched for.
 const SWEEPS: usize = 3;
 /// How far intervals may be stretched by jitter.
@@ -146,13 +150,30 @@ async fn idle(stage: &Stage<'_>, operator: &Operator) -> Result<Value, String> {
     let used = before.shown["operator"]["cpu_seconds"]
         .as_f64()
         .unwrap_or_default();
+    let (scrape, bytes) = scrape(operator).await?;
+    let scraped = used / seconds + scrape / SCRAPE_INTERVAL.as_secs_f64();
     Ok(with(
         &before,
         json!({
             "seconds": round(seconds),
             "percent_of_a_core": round(100.0 * used / seconds),
+            "milliseconds_of_a_scrape": round(1000.0 * scrape),
+            "bytes_of_a_scrape": bytes,
+            "percent_of_a_core_scraped": round(100.0 * scraped),
         }),
     ))
+}
+
+/// CPU seconds that one scrape of the metrics takes the operator, and its size. Many at once, since CPU time is told in
+/// hundredths of a second.
+async fn scrape(operator: &Operator) -> Result<(f64, usize), String> {
+    let before = operator.usage()?;
+    let mut bytes = 0;
+    for _ in 0..SCRAPES {
+        bytes = operator.scrape().await?.len();
+    }
+    let used = operator.usage()?.cpu_seconds - before.cpu_seconds;
+    Ok((used / f64::from(SCRAPES), bytes))
 }
 
 async fn restart(stage: &Stage<'_>, operator: Operator) -> Result<(Operator, Value), String> {
@@ -264,7 +285,8 @@ fn is_list(call: &Call) -> bool {
     ["GetAccountAuthorizationDetails", "ListRoles"].contains(&call.action.as_str())
 }
 
-async fn drift(stage: &Stage<'_>, operator: &Operator, interval: Duration) -> Result<Value, String> {
+/// Changes [`DRIFTED`] roles by hand and waits until they are repaired.
+pub async fn drift(stage: &Stage<'_>, operator: &Operator, interval: Duration) -> Result<Value, String> {
     let names = stage.bench.aws.role_names().await?;
     let step = (names.len() / DRIFTED).max(1);
     let drifted: Vec<String> = names.into_iter().step_by(step).take(DRIFTED).collect();

@@ -43,7 +43,7 @@ pub enum Scenario {
     Latency { count: usize },
     /// Creation with 15 calls a second of each action, burst 15.
     Limits { count: usize },
-    /// Creation with 30 % of all calls throttled at random.
+    /// Creation, and the repair of drift, with 30 % of all calls throttled at random.
     Throttled { count: usize },
     /// One object of namespace B behind `count` of namespace A.
     Fairness { count: usize },

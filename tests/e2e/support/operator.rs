@@ -4,10 +4,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http_body_util::BodyExt;
-use hyper::header::CONTENT_TYPE;
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::rt::TokioExecutor;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::process::Child;
@@ -179,18 +175,7 @@ impl Launcher {
 
     /// Type and text of what `path` answers with.
     pub async fn fetch(&self, path: &str) -> Result<(String, String), String> {
-        let client: HttpClient<_, String> = HttpClient::builder(TokioExecutor::new()).build_http();
-        let uri = format!("http://{}{path}", self.listens().await?);
-        let uri = uri.parse().map_err(|e| format!("{uri}: {e}"))?;
-        let response = client.get(uri).await.map_err(|e| e.to_string())?;
-        let kind = response
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|kind| kind.to_str().ok());
-        let kind = kind.unwrap_or_default().to_owned();
-        let body = response.into_body().collect().await.map_err(|e| e.to_string())?;
-        let text = String::from_utf8(body.to_bytes().into()).map_err(|e| e.to_string())?;
-        Ok((kind, text))
+        process::fetch(self.listens().await?, path).await
     }
 
     async fn listens(&self) -> Result<SocketAddr, String> {

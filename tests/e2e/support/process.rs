@@ -7,8 +7,10 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use http_body_util::Empty;
-use hyper::body::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::Response;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
@@ -129,11 +131,25 @@ pub fn log_tail(path: &Path, word: &str, lines: usize) -> String {
 
 /// The HTTP status that `path` answers with.
 pub async fn probe(address: SocketAddr, path: &str) -> Result<u16, String> {
+    Ok(ask(address, path).await?.status().as_u16())
+}
+
+/// Type and text of what `path` answers with.
+pub async fn fetch(address: SocketAddr, path: &str) -> Result<(String, String), String> {
+    let response = ask(address, path).await?;
+    let kind = response.headers().get(CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.to_owned();
+    let body = response.into_body().collect().await.map_err(|e| e.to_string())?;
+    let text = String::from_utf8(body.to_bytes().into()).map_err(|e| e.to_string())?;
+    Ok((kind, text))
+}
+
+async fn ask(address: SocketAddr, path: &str) -> Result<Response<Incoming>, String> {
     let client: HttpClient<_, Empty<Bytes>> = HttpClient::builder(TokioExecutor::new()).build_http();
     let uri = format!("http://{address}{path}");
     let uri = uri.parse().map_err(|e| format!("{uri}: {e}"))?;
-    let response = client.get(uri).await.map_err(|e| e.to_string())?;
-    Ok(response.status().as_u16())
+    client.get(uri).await.map_err(|e| e.to_string())
 }
 
 pub fn signal(child: &Child, signal: Signal) -> Result<(), String> {
