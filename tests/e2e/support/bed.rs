@@ -124,8 +124,13 @@ impl Bed {
 
     /// Starts the operator anew, after it was taken.
     pub async fn start_operator(&self) -> Result<(), String> {
+        self.start_operator_with(&[]).await
+    }
+
+    /// The same, with more flags.
+    pub async fn start_operator_with(&self, flags: &[&str]) -> Result<(), String> {
         let mut operator = self.operator.lock().await;
-        *operator = Some(self.launcher.start(&self.client).await?);
+        *operator = Some(self.launcher.start_with(&self.client, flags).await?);
         Ok(())
     }
 

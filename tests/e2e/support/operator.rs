@@ -29,6 +29,8 @@ pub const STOP: Duration = Duration::from_secs(SHUTDOWN_GRACE.as_secs() + 10);
 
 /// The operator that most tests share is alone: after a crash it would wait for the end of its own Lease.
 const ALONE: [&str; 1] = ["--leader-elect=false"];
+/// Flags of one whose requests are never given up within a test.
+pub const PATIENT: [&str; 4] = ["--request-timeout", "120", "--leader-elect-lease-duration", "300"];
 /// How long a Lease is where several run.
 pub const LEASE_DURATION: Duration = Duration::from_secs(8);
 /// How long a request may take there.
@@ -92,11 +94,16 @@ impl Launcher {
 
     /// Starts the operator and waits until it says that it is ready.
     pub async fn start(&self, client: &kube::Client) -> Result<Operator, String> {
+        self.start_with(client, &[]).await
+    }
+
+    /// The same, with more flags; pods have those of their chart.
+    pub async fn start_with(&self, client: &kube::Client, flags: &[&str]) -> Result<Operator, String> {
         if let Some(pods) = &self.pods {
             pods.start(&self.log_path()).await?;
             return Ok(Operator::Pods(pods.clone()));
         }
-        let operator = self.spawn(client).await?;
+        let operator = self.spawn(client, flags).await?;
         within(Duration::from_secs(30), || async {
             match self.probe("/readyz").await {
                 Ok(200) => Ok(()),
@@ -113,10 +120,10 @@ impl Launcher {
         Ok(operator)
     }
 
-    async fn spawn(&self, client: &kube::Client) -> Result<Operator, String> {
+    async fn spawn(&self, client: &kube::Client, flags: &[&str]) -> Result<Operator, String> {
         let kubeconfig = self.directory.join("operator.kubeconfig");
         let own = own_kubeconfig(client, TOKEN).await?;
-        self.run(&kubeconfig, &own, self.address, &ALONE)
+        self.run(&kubeconfig, &own, self.address, &[&ALONE, flags].concat())
     }
 
     /// Starts one of several operators, without waiting.
