@@ -21,6 +21,7 @@ use crate::objects::{
     CLUSTER_NAME, CONCURRENCY, DESCRIPTION, INLINE, MANAGED, MAX_SESSION_SECONDS, TAGS, document,
 };
 use crate::proxy::{Conditions, Proxy};
+use crate::shared::provider::create_provider;
 
 /// The emulator's account.
 const ACCOUNT: &str = "000000000000";
@@ -92,11 +93,7 @@ impl Aws {
     /// Empties the emulator and makes what a class needs: the cluster's OIDC provider and the boundary.
     pub async fn prepare(&self, issuer: &str) -> Result<(), String> {
         self.reset().await?;
-        let provider = self.iam.create_open_id_connect_provider().url(issuer);
-        let provider = provider
-            .client_id_list("sts.amazonaws.com")
-            .thumbprint_list("9e99a48a9960b14926bb7f3b02e22da2b0ab7280");
-        provider.send().await.map_err(said)?;
+        create_provider(&self.iam, issuer).await.map_err(said)?;
         let policy = json!({"Version": "2012-10-17", "Statement": [
             {"Effect": "Allow", "Action": ["s3:*", "kms:*", "sagemaker:*"], "Resource": "*"}
         ]});

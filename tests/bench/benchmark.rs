@@ -5,6 +5,10 @@
 // All of this is test code.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[allow(dead_code, reason = "other tests use all of it")]
+#[path = "../support/openmetrics.rs"]
+mod openmetrics;
+
 mod audit;
 mod aws;
 mod document;
@@ -24,12 +28,12 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use kube::Client;
 
-use audit::AuditLog;
 use aws::Aws;
 use operator::Launcher;
 use processes::Bystanders;
 use results::Results;
 use scenarios::{Bench, Measured, Phase, Scenario};
+use shared::audit::AuditLog;
 use shared::cluster;
 
 /// Sizes of a whole run; the last is large enough to show what grows with the number of objects.
@@ -75,7 +79,7 @@ enum Kind {
     Latency,
     /// 15 calls a second of each action.
     Limits,
-    /// 30 % of calls throttled.
+    /// 30 % of calls throttled: create, drift.
     Throttled,
     /// One namespace behind another's thousand objects.
     Fairness,
@@ -208,7 +212,9 @@ async fn prepare(program: &std::path::Path) -> Result<Bench, String> {
     let directory = tempfile::Builder::new().prefix("mlservicerole-bench-").tempdir();
     let directory = directory.map_err(|e| e.to_string())?.keep();
     Ok(Bench {
-        audit: AuditLog::find(&kubeconfig)?,
+        audit: AuditLog::find(&kubeconfig).ok_or(
+            "there is no audit.log beside KUBECONFIG: the benchmark counts requests there, so it needs the test bed",
+        )?,
         bystanders: Bystanders::find(&kubeconfig),
         launcher: Launcher::new(program.to_owned(), directory.clone()).await?,
         issuer: cluster::issuer(&client).await?,

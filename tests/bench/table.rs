@@ -108,6 +108,20 @@ fn rows(results: &Results) -> Vec<Row> {
             unit: "",
             bound: Bound::AtMost(0.0),
         });
+        rows.push(Row {
+            work: format!(
+                "30 % of calls throttled, drift on 20 of {count}: intervals until all are repaired"
+            ),
+            measured: results.number(&name, "drift.intervals_to_repair"),
+            unit: "",
+            bound: Bound::Open,
+        });
+        rows.push(Row {
+            work: format!("30 % of calls throttled, drift on 20 of {count}: objects that said they failed"),
+            measured: results.number(&name, "drift.objects_that_failed"),
+            unit: "",
+            bound: Bound::AtMost(0.0),
+        });
     }
     for (count, name) in results.of("fairness") {
         rows.push(Row {
@@ -219,6 +233,12 @@ fn life(results: &Results, count: usize, name: &str, rows: &mut Vec<Row>) {
         " % of a core",
         only_largest(Bound::AtMost(1.0)),
     );
+    row(
+        format!("idle with {count} objects, between sweeps, metrics scraped every 15 s"),
+        number("idle.percent_of_a_core_scraped"),
+        " % of a core",
+        only_largest(Bound::AtMost(1.0)),
+    );
 }
 
 fn growth(results: &Results, rows: &mut Vec<Row>) {
@@ -273,7 +293,7 @@ pub fn lives(results: &Results) -> String {
     text
 }
 
-const LINES: [(&str, &str, usize); 22] = [
+const LINES: [(&str, &str, usize); 23] = [
     ("raw client: create, s", "raw_client.best_seconds", 2),
     ("raw client: roles/s", "raw_client.roles_per_second", 0),
     ("create: objects applied, s", "create.seconds_to_apply", 2),
@@ -306,6 +326,11 @@ const LINES: [(&str, &str, usize); 22] = [
         "create: CPU of the whole machine, s",
         "create.cpu_seconds_of_others.whole machine",
         2,
+    ),
+    (
+        "a scrape of the metrics: CPU of the operator, ms",
+        "idle.milliseconds_of_a_scrape",
+        1,
     ),
     ("restart: stop, s", "restart.seconds_to_stop", 2),
     (

@@ -11,7 +11,7 @@ use mlservicerole_operator::iam::tags;
 use serde_json::{Value, json};
 
 use crate::support::aws::{READ_ONLY, RoleSnapshot};
-use crate::support::operator;
+use crate::support::process;
 use crate::support::space::{condition, ownership_tags, placed_name, role_arn};
 use crate::support::{Class, Fault, Space};
 
@@ -95,7 +95,7 @@ fn unmarked(mut role: RoleSnapshot) -> RoleSnapshot {
 }
 
 fn records(space: &Space) -> Api<ConfigMap> {
-    Api::namespaced(space.bed.client.clone(), operator::NAMESPACE)
+    Api::namespaced(space.bed.client.clone(), process::NAMESPACE)
 }
 
 pub async fn records_of(space: &Space) -> Vec<ConfigMap> {

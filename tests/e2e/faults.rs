@@ -1,5 +1,8 @@
 //! What AWS's bad days come to: conditions that say so, recovery by itself, and nobody else held up.
 
+use std::time::Instant;
+
+use libtest_mimic::Trial;
 use mlservicerole_operator::api::condition::{reasons, types};
 use serde_json::json;
 
@@ -18,6 +21,12 @@ crate::trials![
     one_broken_object_stops_nobody,
     events_tell_each_change_of_reason_once,
 ];
+
+/// Those whose faults others would feel, and so come after all others, one by one.
+pub fn serial() -> Vec<Trial> {
+    crate::trials![no_fault_makes_a_busy_loop];
+    trials()
+}
 
 async fn throttling_is_reported_and_survived() {
     let space = Space::new("throttled").await;
@@ -233,4 +242,99 @@ async fn events_tell_each_change_of_reason_once() {
         .collect();
     told.sort();
     assert_eq!(told, [reasons::SYNCED, reasons::THROTTLED]);
+}
+
+/// Faults that don't end, each by the name of the object that meets it and the action.
+fn lasting() -> [(&'static str, &'static str, Fault); 9] {
+    let refuse = |status, code, message| Fault::Refuse {
+        status,
+        code,
+        message,
+    };
+    let quota = "Cannot exceed quota for RolesPerAccount: 1000";
+    let principal = "Invalid principal in policy: \"AWS\":\"arn:aws:iam::111122223333:role/new\"";
+    [
+        ("throttled", "PutRolePolicy", Fault::throttled()),
+        ("denied", "AttachRolePolicy", Fault::denied()),
+        ("gateway", "CreateRole", Fault::BadGateway),
+        (
+            "failing",
+            "PutRolePolicy",
+            refuse(500, "ServiceFailure", "An internal error."),
+        ),
+        (
+            "busy",
+            "AttachRolePolicy",
+            refuse(409, "ConcurrentModification", "Try again."),
+        ),
+        ("full", "CreateRole", refuse(409, "LimitExceeded", quota)),
+        (
+            "early",
+            "CreateRole",
+            refuse(400, "MalformedPolicyDocument", principal),
+        ),
+        (
+            "refused",
+            "AttachRolePolicy",
+            refuse(400, "PolicyNotAttachable", "Not this one."),
+        ),
+        // Of one that is deleted.
+        (
+            "kept",
+            "DeleteRole",
+            refuse(409, "DeleteConflict", "Must detach all policies first."),
+        ),
+    ]
+}
+
+/// An attempt is a few calls, and the next one comes after a pause of about a second.
+const CALLS_A_SECOND: f64 = 8.0;
+/// An object says once what is wrong; its reason may be another one once.
+const WRITES: usize = 2;
+
+async fn no_fault_makes_a_busy_loop() {
+    let space = Space::new("busy-loop").await;
+    let inline = json!([{"name": "data", "document": statement("s3:GetObject", "*")}]);
+    let spec = json!({"managedPolicyArns": [READ_ONLY], "inlinePolicies": inline});
+    let prefix = |name: &str| format!("{}{name}-", space.prefix());
+    let mut injections = Vec::new();
+    for (name, action, fault) in lasting() {
+        let injection = space.bed.proxy.inject(action, &prefix(name), fault, usize::MAX);
+        injections.push(injection);
+        space.create(name, spec.clone()).await;
+    }
+    space.ready("kept").await;
+    space.delete("kept").await;
+    for (name, _, _) in lasting() {
+        space
+            .until(name, "says what is wrong", |object| {
+                let ready = condition(object, types::READY)?;
+                (ready.status != "True").then_some(())
+            })
+            .await;
+    }
+
+    let writes = || {
+        space
+            .bed
+            .audit
+            .as_ref()
+            .map_or(vec![], |audit| audit.writes(&space.name))
+    };
+    let (mark, before, began) = (space.bed.proxy.mark(), writes().len(), Instant::now());
+    space.bed.proxy.swept(mark, 3).await;
+    let most = CALLS_A_SECOND * began.elapsed().as_secs_f64();
+    let written = writes().split_off(before);
+    for (name, action, fault) in lasting() {
+        let calls = space.bed.proxy.since(mark, &prefix(name));
+        let written: Vec<_> = written.iter().filter(|request| request.name == name).collect();
+        let found = format!("{name}: {} calls, {} writes", calls.len(), written.len());
+        assert!(
+            !calls.is_empty() && (calls.len() as f64) < most,
+            "{found}: {action} with {fault:?} is tried again now and then: {calls:?}"
+        );
+        assert!(written.len() <= WRITES, "{found}: {written:?}");
+    }
+    drop(injections);
+    space.gone("kept").await;
 }

@@ -12,12 +12,14 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::aws::{READ_ONLY, S3_READ_ONLY};
-use crate::support::operator::{LEASE_DURATION, NAMESPACE, Operator, REQUEST_TIMEOUT, free_address};
+use crate::support::operator::{LEASE_DURATION, Operator, SHUTDOWN_GRACE};
+use crate::support::process::{NAMESPACE, free_address, probe};
 use crate::support::wait::within;
 use crate::support::{Fault, Space, bed};
 
 crate::trials![
     one_leads_and_hands_over_within_two_seconds_of_sigterm,
+    a_leader_keeps_its_lease_until_its_last_call_is_answered,
     a_crashed_leader_is_replaced_after_its_lease,
     a_leader_that_was_asleep_writes_nothing_when_it_wakes,
 ];
@@ -43,7 +45,7 @@ async fn holder() -> String {
 
 async fn ready(address: SocketAddr) {
     within(Duration::from_secs(30), || async {
-        match bed().launcher.probe_at(address, "/readyz").await {
+        match probe(address, "/readyz").await {
             Ok(200) => Ok(()),
             other => Err(format!("/readyz: {other:?}")),
         }
@@ -117,6 +119,43 @@ async fn one_leads_and_hands_over_within_two_seconds_of_sigterm() {
     back_to_the_shared_one(two.standby).await;
 }
 
+async fn a_leader_keeps_its_lease_until_its_last_call_is_answered() {
+    let space = Space::new("leader-drain").await;
+    let two = two().await;
+    let before = holder().await;
+    let mark = space.bed.proxy.mark();
+    let held = space
+        .bed
+        .proxy
+        .inject("AttachRolePolicy", &space.prefix(), Fault::Hold, 1);
+    space
+        .create("trainer", json!({"managedPolicyArns": [READ_ONLY, S3_READ_ONLY]}))
+        .await;
+    held.met(1).await;
+    two.leader.signal(Signal::TERM).unwrap();
+    // Long enough for the standby to try several times; well within the leader's grace.
+    let asked_until = Instant::now() + SHUTDOWN_GRACE / 2;
+    while Instant::now() < asked_until {
+        assert_eq!(holder().await, before, "a call of the leader's is under way");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    held.release();
+    taken_from(&before, Duration::from_secs(2)).await;
+    assert!(two.leader.end().await.unwrap());
+    ready(two.standby_address).await;
+    space.ready("trainer").await;
+    let role = space.role("trainer").await.unwrap();
+    assert_eq!(role.attached.len(), 2, "{role:?}");
+    let mut writes = space.bed.proxy.writes_since(mark, &space.prefix());
+    writes.sort();
+    assert_eq!(
+        writes,
+        ["AttachRolePolicy", "AttachRolePolicy", "CreateRole"],
+        "the next leader goes on where this one stopped"
+    );
+    back_to_the_shared_one(two.standby).await;
+}
+
 async fn a_crashed_leader_is_replaced_after_its_lease() {
     let space = Space::new("leader-crash").await;
     let two = two().await;
@@ -150,7 +189,8 @@ async fn a_leader_that_was_asleep_writes_nothing_when_it_wakes() {
     taken_from(&before, LEASE_DURATION + Duration::from_secs(5)).await;
     ready(two.standby_address).await;
     space.ready("trainer").await;
-    tokio::time::sleep(REQUEST_TIMEOUT).await;
+    // The new leader is done with it: its sweeps find nothing to do.
+    space.bed.proxy.swept(space.bed.proxy.mark(), 2).await;
     let requests = space.bed.audit.as_ref().map(|log| log.writes(&space.name).len());
     let mark = space.bed.proxy.mark();
     two.leader.signal(Signal::CONT).unwrap();

@@ -118,6 +118,7 @@ fn serial() -> Vec<Trial> {
         restart::trials(),
         replace::serial(),
         leader::trials(),
+        faults::serial(),
         sweep::serial(),
         metrics::trials(),
         cluster_name::trials(),

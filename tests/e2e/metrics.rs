@@ -14,14 +14,15 @@ use crate::support::{Space, base_class_name, eventually};
 // It starts the operator anew, so that everything is counted from the beginning.
 crate::trials![what_is_told_is_what_happened];
 
-async fn scraped(space: &Space) -> Vec<Family> {
+/// All that the operator tells now.
+pub async fn scraped(space: &Space) -> Vec<Family> {
     let (content_type, text) = space.bed.launcher.fetch("/metrics").await.unwrap();
     assert_eq!(content_type, OPEN_METRICS);
     openmetrics::parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
 /// Waits until a sum is as it should be.
-async fn told(space: &Space, name: &str, labels: &[(&str, &str)], right: impl Fn(f64) -> bool) {
+pub async fn told(space: &Space, name: &str, labels: &[(&str, &str)], right: impl Fn(f64) -> bool) {
     eventually(&format!("{name} {labels:?}"), || async {
         let value = sum(&scraped(space).await, name, labels);
         right(value).then_some(()).ok_or_else(|| value.to_string())

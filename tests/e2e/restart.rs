@@ -11,7 +11,8 @@ use tokio::time::timeout;
 
 use crate::adoption;
 use crate::support::aws::{READ_ONLY, S3_READ_ONLY, statement};
-use crate::support::operator::{STOP, free_address};
+use crate::support::operator::STOP;
+use crate::support::process::{free_address, probe};
 use crate::support::space::{placed_name, role_arn};
 use crate::support::{Fault, Space, bed, eventually};
 
@@ -298,8 +299,8 @@ async fn an_operator_without_caches_is_not_ready() {
     let mut operator = space.bed.launcher.spawn_against(&server, address).unwrap();
     let accepted = timeout(Duration::from_secs(20), silent.accept()).await;
     accepted.expect("it asks the API server").unwrap();
-    assert_eq!(space.bed.launcher.probe_at(address, "/livez").await, Ok(200));
-    assert_eq!(space.bed.launcher.probe_at(address, "/readyz").await, Ok(503));
+    assert_eq!(probe(address, "/livez").await, Ok(200));
+    assert_eq!(probe(address, "/readyz").await, Ok(503));
     assert_eq!(operator.ended().await, None);
     assert!(operator.terminate().await.unwrap());
     // A word on the one that runs on, for the next test.

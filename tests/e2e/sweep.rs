@@ -4,13 +4,20 @@
 use std::collections::BTreeSet;
 use std::mem::ManuallyDrop;
 
+use futures::future::join_all;
 use kube::ResourceExt;
 use libtest_mimic::Trial;
+use mlservicerole_operator::api::MlServiceRoleClass;
+use mlservicerole_operator::api::condition::{reasons, types};
 use mlservicerole_operator::iam::tags;
 use serde_json::{Value, json};
 
+use crate::metrics::{scraped, told};
+use crate::openmetrics::sum;
 use crate::support::aws::{BEDROCK, READ_ONLY, statement};
-use crate::support::space::placed_name;
+use crate::support::operator::PATIENT;
+use crate::support::provider::create_provider;
+use crate::support::space::{is_ready, placed_name};
 use crate::support::{Class, Fault, Space, base_class_name, bed, eventually};
 
 crate::trials![
@@ -23,11 +30,16 @@ crate::trials![
 pub fn serial() -> Vec<Trial> {
     crate::trials![
         one_object_does_not_wait_for_a_hundred_of_another_namespace,
+        an_account_that_does_not_answer_holds_up_no_other,
+        orphans_are_counted_through_a_failed_sweep_and_a_start,
         a_start_costs_thirty_converged_objects_two_lists,
         without_the_lists_each_role_is_read_for_itself,
     ];
     trials()
 }
+
+/// How many objects are worked on at once unless `--concurrency` says otherwise.
+const AT_ONCE: usize = 32;
 
 fn spec() -> Value {
     json!({
@@ -39,6 +51,13 @@ fn spec() -> Value {
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("r{i}")).collect()
+}
+
+/// At once, so that all are there before a held call is given up.
+async fn create_all(space: &Space, count: usize, spec: Value) {
+    let names = names(count);
+    let creations = names.iter().map(|name| space.create(name, spec.clone()));
+    join_all(creations).await;
 }
 
 /// Objects that are in order, and the names of their roles.
@@ -104,14 +123,10 @@ async fn roles_in_order_cost_no_call_and_no_write() {
     assert_eq!(writes(&space), settled);
 }
 
-async fn a_role_whose_object_is_gone_is_told_and_stays() {
-    let space = Space::new("orphan").await;
-    converged(&space, 1).await;
-    let class = Class::like_base(
-        "orphan",
-        json!({"roles": {"path": format!("/e2e/orphans/{}/", space.bed.run)}}),
-    )
-    .await;
+/// A class of this name, and a role under its path that bears this cluster's marks and has no object.
+async fn orphan(space: &Space, short: &str) -> (Class, String) {
+    let path = format!("/e2e/{short}/{}/", space.bed.run);
+    let class = Class::like_base(short, json!({"roles": {"path": path}})).await;
     let role = format!("{}orphan", space.prefix());
     let marks = [
         (tags::CLUSTER, space.bed.launcher.cluster_name.as_str()),
@@ -122,8 +137,21 @@ async fn a_role_whose_object_is_gone_is_told_and_stays() {
     let marks = marks
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();
-    let path = format!("/e2e/orphans/{}/", space.bed.run);
+    space.bed.declare(&role);
     space.bed.aws.make_role(&role, &path, &marks).await;
+    (class, role)
+}
+
+/// How many roles without an object a class tells of.
+fn orphans_of(class: Option<&MlServiceRoleClass>) -> i64 {
+    let orphans = class.and_then(|class| class.status.as_ref()?.orphans.as_ref());
+    orphans.map_or(0, |orphans| orphans.count)
+}
+
+async fn a_role_whose_object_is_gone_is_told_and_stays() {
+    let space = Space::new("orphan").await;
+    converged(&space, 1).await;
+    let (class, role) = orphan(&space, "orphan").await;
     let before = space.bed.aws.snapshot(&role).await;
     class
         .until("tells the orphan", |class| {
@@ -137,12 +165,7 @@ async fn a_role_whose_object_is_gone_is_told_and_stays() {
     space.bed.aws.remove_role(&role).await;
     class
         .until("tells no orphan", |class| {
-            class.is_some_and(|class| {
-                class
-                    .status
-                    .as_ref()
-                    .is_some_and(|status| status.orphans.is_none())
-            })
+            class.is_some() && orphans_of(class) == 0
         })
         .await;
 }
@@ -150,18 +173,26 @@ async fn a_role_whose_object_is_gone_is_told_and_stays() {
 async fn one_object_does_not_wait_for_a_hundred_of_another_namespace() {
     let many = Space::new("many").await;
     let single = Space::new("single").await;
+    many.bed.stop_operator().await.unwrap();
+    many.bed.start_operator_with(&PATIENT).await.unwrap();
     let mark = many.bed.proxy.mark();
     let held = many
         .bed
         .proxy
         .inject("CreateRole", &many.prefix(), Fault::Hold, usize::MAX);
-    for name in names(100) {
-        many.create(&name, json!({})).await;
-    }
-    // So many are worked on at once; the others wait.
-    held.met(20).await;
+    create_all(&many, 100, json!({})).await;
     single.create("trainer", json!({})).await;
-    single.until("trainer", "is seen", |_| Some(())).await;
+    // So many are worked on at once, and no more; all others wait, the single one among them.
+    let waiting = (101 - AT_ONCE) as f64;
+    told(
+        &many,
+        "mlservicerole_queue_depth",
+        &[("urgency", "urgent")],
+        |n| n >= waiting,
+    )
+    .await;
+    held.met(AT_ONCE).await;
+    assert_eq!(held.most_held(), AT_ONCE);
     held.release();
     single.ready("trainer").await;
     // In the order in which they came to AWS.
@@ -176,6 +207,131 @@ async fn one_object_does_not_wait_for_a_hundred_of_another_namespace() {
     for name in names(100) {
         many.ready(&name).await;
     }
+    many.bed.stop_operator().await.unwrap();
+    many.bed.start_operator().await.unwrap();
+}
+
+async fn an_account_that_does_not_answer_holds_up_no_other() {
+    let held_up = Space::new("held-up").await;
+    let account = "444444444444";
+    let endpoint = std::env::var("AWS_ENDPOINT_URL").unwrap();
+    let Some(there) = held_up.bed.aws.of_account(&endpoint, account).await else {
+        eprintln!("this emulator has one account only: two at once aren't tested");
+        return;
+    };
+    let provider = create_provider(&there.iam, &held_up.bed.issuer).await.unwrap();
+    let assume = json!({"arn": format!("arn:aws:iam::{account}:role/operator")});
+    let aws = json!({"accountId": account, "assumeRole": assume});
+    let class = Class::like_base("held-up", json!({ "aws": aws })).await;
+    class.reported(types::READY, "True", reasons::SYNCED).await;
+    // A call that is given up makes room, which must not be what the others wait for.
+    held_up.bed.stop_operator().await.unwrap();
+    held_up.bed.start_operator_with(&PATIENT).await.unwrap();
+
+    // A quarter of those that are worked on at once get their answers in time, the others not.
+    let inject = |times: usize| {
+        let proxy = &held_up.bed.proxy;
+        proxy.inject("CreateRole", &held_up.prefix(), Fault::Hold, times)
+    };
+    let (late, held) = (inject(AT_ONCE / 4), inject(usize::MAX));
+    create_all(&held_up, 2 * AT_ONCE, json!({"className": class.name})).await;
+    held.met(AT_ONCE / 2).await;
+    let free = Space::new("free").await;
+    create_all(&free, AT_ONCE / 2, json!({})).await;
+    let waiting = (AT_ONCE + AT_ONCE / 2) as f64;
+    eventually("all of the other account wait or are served", || async {
+        let listed = free.roles().list(&Default::default()).await.unwrap();
+        let ready = listed.iter().filter(|object| is_ready(object)).count();
+        let depth = sum(&scraped(&free).await, "mlservicerole_queue_depth", &[]);
+        let done = depth >= waiting || ready == AT_ONCE / 2;
+        done.then_some(())
+            .ok_or_else(|| format!("{depth} wait, {ready} are ready"))
+    })
+    .await;
+    late.release();
+    // More than there were answers in the other account: none of them needs one to have its turn.
+    for name in names(AT_ONCE / 2) {
+        free.ready(&name).await;
+    }
+    held.release();
+    for name in names(2 * AT_ONCE) {
+        held_up.ready(&name).await;
+    }
+    for name in names(2 * AT_ONCE) {
+        held_up.delete(&name).await;
+    }
+    for name in names(2 * AT_ONCE) {
+        held_up.gone(&name).await;
+    }
+    held_up.bed.stop_operator().await.unwrap();
+    held_up.bed.start_operator().await.unwrap();
+    let delete = there.iam.delete_open_id_connect_provider();
+    let arn = provider.open_id_connect_provider_arn.unwrap();
+    delete.open_id_connect_provider_arn(arn).send().await.unwrap();
+}
+
+/// What the metric says of the account, once it says anything.
+async fn orphans_counted(space: &Space) -> Option<f64> {
+    let families = scraped(space).await;
+    let mut samples = families.iter().flat_map(|family| &family.samples);
+    let account = &space.bed.aws.account;
+    let of_account = samples
+        .find(|sample| sample.name == "mlservicerole_orphaned_roles" && sample.labels["account"] == *account);
+    of_account.map(|sample| sample.value)
+}
+
+/// The metric counts the orphan all the time, through these sweeps. Before the first sweep of a process it says nothing.
+async fn counted_through(space: &Space, mark: usize, sweeps: usize) {
+    eventually("sweeps", || async {
+        let counted = orphans_counted(space).await;
+        assert!(
+            counted.is_none_or(|count| count >= 1.0),
+            "{counted:?} are counted"
+        );
+        match space.bed.proxy.sweeps_since(mark) {
+            n if n >= sweeps && counted.is_some() => Ok(()),
+            n => Err(format!("{n} sweeps")),
+        }
+    })
+    .await;
+}
+
+/// An alert waits for an hour: the count must not go away while the class tells of the role.
+async fn orphans_are_counted_through_a_failed_sweep_and_a_start() {
+    let space = Space::new("orphan-count").await;
+    converged(&space, 1).await;
+    let (class, role) = orphan(&space, "orphan-count").await;
+    class
+        .until("tells the orphan", |class| orphans_of(class) == 1)
+        .await;
+    let orphaned = "mlservicerole_orphaned_roles";
+    let account = [("account", space.bed.aws.account.as_str())];
+    told(&space, orphaned, &account, |n| n >= 1.0).await;
+
+    let mark = space.bed.proxy.mark();
+    let failing = space
+        .bed
+        .proxy
+        .inject("GetAccountAuthorizationDetails", "", Fault::BadGateway, 1);
+    failing.met(1).await;
+    counted_through(&space, mark, 3).await;
+
+    space.bed.stop_operator().await.unwrap();
+    let mark = space.bed.proxy.mark();
+    space.bed.start_operator().await.unwrap();
+    counted_through(&space, mark, 3).await;
+    class
+        .until("still tells the orphan", |class| orphans_of(class) == 1)
+        .await;
+
+    let before = orphans_counted(&space).await.unwrap();
+    space.bed.aws.remove_role(&role).await;
+    class
+        .until("tells no orphan", |class| {
+            class.is_some() && orphans_of(class) == 0
+        })
+        .await;
+    told(&space, orphaned, &account, |n| n == before - 1.0).await;
 }
 
 async fn a_start_costs_thirty_converged_objects_two_lists() {
@@ -200,7 +356,7 @@ async fn without_the_lists_each_role_is_read_for_itself() {
         name: base_class_name(bed()),
     });
     let method = |wanted: &'static str| {
-        move |class: Option<&mlservicerole_operator::api::MlServiceRoleClass>| {
+        move |class: Option<&MlServiceRoleClass>| {
             let sweep = class.and_then(|class| class.status.as_ref()?.sweep.as_ref());
             sweep.is_some_and(|sweep| sweep.method == wanted)
         }

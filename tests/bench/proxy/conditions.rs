@@ -4,9 +4,6 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::Response;
-use hyper::body::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -42,6 +39,12 @@ pub struct Throttle {
     held: watch::Sender<bool>,
 }
 
+/// What becomes of a call.
+pub enum Verdict {
+    Passes,
+    Throttled,
+}
+
 struct State {
     conditions: Conditions,
     buckets: HashMap<String, Bucket>,
@@ -69,8 +72,8 @@ impl Throttle {
         self.held.send_replace(held);
     }
 
-    /// Lets a call wait as long as it has to; `Err` is the answer to one that is throttled.
-    pub async fn meet(&self, action: &str) -> Result<(), Response<Full<Bytes>>> {
+    /// Lets a call wait as long as it has to; what becomes of it then.
+    pub async fn meet(&self, action: &str) -> Verdict {
         let mut held = self.held.subscribe();
         // An error means that the proxy is gone, and with it the caller.
         let _ = held.wait_for(|held| !held).await;
@@ -79,9 +82,8 @@ impl Throttle {
             sleep(latency).await;
         }
         match throttled {
-            // Status, code and message as IAM sends them.
-            true => Err(super::error(400, "Throttling", "Rate exceeded")),
-            false => Ok(()),
+            true => Verdict::Throttled,
+            false => Verdict::Passes,
         }
     }
 }

@@ -5,25 +5,21 @@ mod conditions;
 mod lists;
 mod record;
 
-use std::net::SocketAddr;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, TRANSFER_ENCODING};
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode, Uri};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::{TcpListener, TcpStream};
+use hyper::body::Bytes;
+use hyper::{Request, Response, StatusCode};
 use tokio::time::Instant;
+
+use crate::shared::forward::{self, Handler, Parameters, Upstream, error, xml};
 
 pub use conditions::{Conditions, Limit, Share};
 pub use record::{Call, Outcome, Record, State, by_action};
 
-use conditions::Throttle;
+use conditions::{Throttle, Verdict};
 use lists::Lists;
+use record::Open;
 
 /// A running proxy, until it is dropped. Each scenario has its own, so that nothing is counted twice.
 pub struct Proxy {
@@ -33,9 +29,8 @@ pub struct Proxy {
     accepting: tokio::task::JoinHandle<()>,
 }
 
-struct Upstream {
-    base: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+struct Passage {
+    upstream: Upstream,
     record: Arc<Record>,
     throttle: Arc<Throttle>,
     lists: Lists,
@@ -45,30 +40,24 @@ struct Upstream {
 struct Question {
     action: String,
     role: String,
-    parameters: Vec<(String, String)>,
+    parameters: Parameters,
 }
 
 impl Proxy {
     /// Listens on a free port of loopback and passes calls on to `endpoint`, under `conditions`.
     pub async fn start(endpoint: &str, conditions: Conditions) -> Result<Proxy, String> {
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
-            .await
-            .map_err(|e| format!("failed to bind the AWS proxy: {e}"))?;
-        let address = listener.local_addr().map_err(|e| e.to_string())?;
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        let upstream = Arc::new(Upstream {
-            base: endpoint.trim_end_matches('/').to_owned(),
-            client: Client::builder(TokioExecutor::new()).build(connector),
+        let (listener, address) = forward::listen(Ipv4Addr::LOCALHOST.into()).await?;
+        let passage = Arc::new(Passage {
+            upstream: Upstream::new(endpoint),
             record: Arc::default(),
             throttle: Arc::new(Throttle::new(conditions)),
             lists: Lists::default(),
         });
         Ok(Proxy {
             endpoint: format!("http://{address}"),
-            record: upstream.record.clone(),
-            throttle: upstream.throttle.clone(),
-            accepting: tokio::spawn(accept(listener, upstream)),
+            record: passage.record.clone(),
+            throttle: passage.throttle.clone(),
+            accepting: tokio::spawn(forward::accept(listener, passage)),
         })
     }
 
@@ -94,46 +83,26 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, upstream: Arc<Upstream>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        // An error leaves the connection slower, nothing else.
-        let _ = stream.set_nodelay(true);
-        tokio::spawn(serve(stream, upstream.clone()));
+impl Handler for Passage {
+    type Connection = Open;
+
+    fn connected(&self) -> Open {
+        self.record.connected()
     }
-}
 
-async fn serve(stream: TcpStream, upstream: Arc<Upstream>) {
-    let _open = upstream.record.connected();
-    let service = service_fn(|request| {
-        let upstream = upstream.clone();
-        async move { upstream.handle(request).await }
-    });
-    // An error is a connection that the client ended.
-    let _ = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-}
-
-impl Upstream {
-    async fn handle(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, String> {
-        let (head, body) = request.into_parts();
-        let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
-        let question = Question::parse(&body);
+    async fn handle(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String> {
+        let question = Question::parse(request.body());
         let began = Instant::now();
-        let sent = body.len();
+        let sent = request.body().len();
         let answer = match self.throttle.meet(&question.action).await {
-            Ok(()) => {
-                self.answer(&question, Request::from_parts(head, Full::new(body)))
-                    .await
-            }
-            Err(throttled) => throttled,
+            Verdict::Passes => self.answer(&question, request).await,
+            // Status, code and message as IAM sends them.
+            Verdict::Throttled => error(400, "Throttling", "Rate exceeded"),
         };
-        let (status, text) = (answer.status(), answer.into_body());
-        let text = text.collect().await.map_err(|e| e.to_string())?.to_bytes();
         self.record.add(Call {
             at: Instant::now(),
             took: began.elapsed(),
-            outcome: Outcome::of(status.as_u16(), &text),
+            outcome: Outcome::of(answer.status().as_u16(), answer.body()),
             subject: question
                 .of("PolicyArn")
                 .or(question.of("PolicyName"))
@@ -142,12 +111,14 @@ impl Upstream {
             first_page: question.of("Marker").is_none(),
             action: question.action,
             role: question.role,
-            bytes: (sent, text.len()),
+            bytes: (sent, answer.body().len()),
         });
-        Ok(xml(status, text))
+        Ok(answer)
     }
+}
 
-    async fn answer(&self, question: &Question, request: Request<Full<Bytes>>) -> Response<Full<Bytes>> {
+impl Passage {
+    async fn answer(&self, question: &Question, request: Request<Bytes>) -> Response<Bytes> {
         let most = question.of("MaxItems").and_then(|text| text.parse().ok());
         if let Some(marker) = question.of("Marker")
             && lists::is_paged(&question.action)
@@ -157,10 +128,8 @@ impl Upstream {
                 None => error(400, "InvalidInput", "Invalid Marker."),
             };
         }
-        let (status, text) = match self.forward(request).await {
-            Ok(answer) => answer,
-            Err(reason) => return error(503, "ServiceUnavailable", &format!("the emulator: {reason}")),
-        };
+        let (head, text) = self.upstream.forward(request).await.into_parts();
+        let status = head.status;
         if status.is_success() && lists::is_paged(&question.action) {
             let text = String::from_utf8_lossy(&text);
             let boundary = |role: &str| self.record.boundary(role);
@@ -169,60 +138,19 @@ impl Upstream {
         }
         xml(status, text)
     }
-
-    async fn forward(&self, mut request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), String> {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let uri: Uri = format!("{}{path}", self.base)
-            .parse()
-            .map_err(|e| format!("{e}"))?;
-        let host = uri.authority().map_or("", |authority| authority.as_str());
-        let host = HeaderValue::from_str(host).map_err(|e| e.to_string())?;
-        request.headers_mut().insert(HOST, host);
-        *request.uri_mut() = uri;
-        let response = self.client.request(request).await.map_err(|e| e.to_string())?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
-        Ok((head.status, body))
-    }
 }
 
 impl Question {
     fn parse(body: &Bytes) -> Question {
-        let parameters: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
-        let mut question = Question {
-            action: String::new(),
-            role: String::new(),
+        let parameters = Parameters::parse(body);
+        Question {
+            action: parameters.of("Action").unwrap_or_default(),
+            role: parameters.of("RoleName").unwrap_or_default(),
             parameters,
-        };
-        question.action = question.of("Action").unwrap_or_default();
-        question.role = question.of("RoleName").unwrap_or_default();
-        question
+        }
     }
 
     fn of(&self, wanted: &str) -> Option<String> {
-        let mut parameters = self.parameters.iter();
-        parameters
-            .find(|(name, _)| name == wanted)
-            .map(|(_, value)| value.clone())
+        self.parameters.of(wanted)
     }
-}
-
-/// An error as IAM words it.
-fn error(status: u16, code: &str, message: &str) -> Response<Full<Bytes>> {
-    let kind = if status < 500 { "Sender" } else { "Receiver" };
-    let body = format!(
-        r#"<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>{kind}</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>11111111-2222-3333-4444-555555555555</RequestId></ErrorResponse>"#
-    );
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    xml(status, body.into())
-}
-
-fn xml(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.remove(CONTENT_LENGTH);
-    headers.remove(TRANSFER_ENCODING);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
-    response
 }

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::objects::{INLINE, MANAGED};
+use crate::shared::forward::is_write;
 
 /// One call, when it was answered.
 #[derive(Clone, Debug)]
@@ -90,9 +91,7 @@ impl Outcome {
 impl Call {
     /// Whether it can change anything in AWS.
     pub fn writes(&self) -> bool {
-        !["Get", "List", "AssumeRole", "Simulate"]
-            .iter()
-            .any(|prefix| self.action.starts_with(prefix))
+        is_write(&self.action)
     }
 }
 

@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::conditions::LATENCY;
 use super::life::delete;
 use super::stage::{NEVER, Stage, patience, round};
 use super::{Bench, Measured};
-use crate::objects::{self, Key};
+use crate::objects::{self, CONCURRENCY, Key};
 use crate::proxy::Conditions;
+use crate::shared::wait::within;
 
 /// Objects of A in whose time B should be ready: twice as many as are worked on at once.
 const YARDSTICK: usize = 64;
-/// Enough for the operator to see an object that was just created.
-const SEEN: Duration = Duration::from_secs(2);
+/// Longer than it takes the operator to see what was created.
+const SEEN: Duration = Duration::from_secs(60);
 
 pub async fn run(bench: &Bench, name: &str, count: usize, measured: &mut Measured) -> Result<(), String> {
     let namespace = |letter: &str| format!("bench-{name}-{letter}");
@@ -47,7 +48,16 @@ pub async fn run(bench: &Bench, name: &str, count: usize, measured: &mut Measure
     stage.proxy.hold();
     objects::create(&bench.client, name, &crowd).await?;
     objects::create(&bench.client, name, std::slice::from_ref(&lone)).await?;
-    sleep(SEEN).await;
+    // Each of them is worked on or waits, that of B among them.
+    let waiting = (count + 1).saturating_sub(CONCURRENCY) as f64;
+    within(SEEN, || async {
+        match operator.urgent().await? {
+            depth if depth >= waiting => Ok(()),
+            depth => Err(format!("{depth} objects wait, not {waiting}")),
+        }
+    })
+    .await
+    .map_err(|last| format!("{last}: {}", stage.why(&operator)))?;
     let released = Instant::now();
     stage.proxy.release();
     let (complete, _) = stage.converge(&operator, released, patience(count)).await?;

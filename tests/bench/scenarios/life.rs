@@ -7,14 +7,19 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::stage::{Count, NEVER, QUIET, Stage, patience, round};
+use super::stage::{Count, LET_GO, MADE_READY, NEVER, QUIET, Stage, patience, round};
 use super::{Bench, Measured};
+use crate::audit::Requests;
 use crate::objects::{self, CALLS_TO_CREATE};
 use crate::operator::Operator;
 use crate::proxy::{Call, Conditions, Outcome};
 
 /// How long the operator is watched doing nothing.
 const IDLE: Duration = Duration::from_secs(30);
+/// How often Prometheus asks, as most set it.
+const SCRAPE_INTERVAL: Duration = Duration::from_secs(15);
+/// Scrapes that are measured together.
+const SCRAPES: u32 = 50;
 /// Sweeps that a steady state is watched for.
 const SWEEPS: usize = 3;
 /// How far intervals may be stretched by jitter.
@@ -118,7 +123,7 @@ async fn create(stage: &Stage<'_>, operator: &Operator) -> Result<Value, String>
     let applied = start.at.elapsed().as_secs_f64();
     let (complete, ready) = stage.converge(operator, start.at, patience(count)).await?;
     stage.proxy.record.quiet(QUIET, Duration::from_secs(60)).await;
-    let counted = stage.count(&start, operator).await?;
+    let counted = stage.count_each(&start, operator, MADE_READY).await?;
     let (failed, reasons) = stage.failures();
     let connections = stage.proxy.record.connections();
     Ok(with(
@@ -145,13 +150,30 @@ async fn idle(stage: &Stage<'_>, operator: &Operator) -> Result<Value, String> {
     let used = before.shown["operator"]["cpu_seconds"]
         .as_f64()
         .unwrap_or_default();
+    let (scrape, bytes) = scrape(operator).await?;
+    let scraped = used / seconds + scrape / SCRAPE_INTERVAL.as_secs_f64();
     Ok(with(
         &before,
         json!({
             "seconds": round(seconds),
             "percent_of_a_core": round(100.0 * used / seconds),
+            "milliseconds_of_a_scrape": round(1000.0 * scrape),
+            "bytes_of_a_scrape": bytes,
+            "percent_of_a_core_scraped": round(100.0 * scraped),
         }),
     ))
+}
+
+/// CPU seconds that one scrape of the metrics takes the operator, and its size. Many at once, since CPU time is told in
+/// hundredths of a second.
+async fn scrape(operator: &Operator) -> Result<(f64, usize), String> {
+    let before = operator.usage()?;
+    let mut bytes = 0;
+    for _ in 0..SCRAPES {
+        bytes = operator.scrape().await?.len();
+    }
+    let used = operator.usage()?.cpu_seconds - before.cpu_seconds;
+    Ok((used / f64::from(SCRAPES), bytes))
 }
 
 async fn restart(stage: &Stage<'_>, operator: Operator) -> Result<(Operator, Value), String> {
@@ -183,7 +205,7 @@ async fn restart(stage: &Stage<'_>, operator: Operator) -> Result<(Operator, Val
         ));
     }
     let found = stage.proxy.record.since(calls);
-    let asked = bench.audit.since(audit).await?;
+    let asked = Requests::of(&bench.audit.requests(audit).await?);
     let of_roles = found.iter().filter(|call| !call.role.is_empty());
     let last = found
         .last()
@@ -263,7 +285,8 @@ fn is_list(call: &Call) -> bool {
     ["GetAccountAuthorizationDetails", "ListRoles"].contains(&call.action.as_str())
 }
 
-async fn drift(stage: &Stage<'_>, operator: &Operator, interval: Duration) -> Result<Value, String> {
+/// Changes [`DRIFTED`] roles by hand and waits until they are repaired.
+pub async fn drift(stage: &Stage<'_>, operator: &Operator, interval: Duration) -> Result<Value, String> {
     let names = stage.bench.aws.role_names().await?;
     let step = (names.len() / DRIFTED).max(1);
     let drifted: Vec<String> = names.into_iter().step_by(step).take(DRIFTED).collect();
@@ -347,7 +370,7 @@ pub async fn delete(stage: &Stage<'_>, operator: &Operator) -> Result<Value, Str
     let start = stage.start(operator)?;
     objects::delete(&stage.bench.client, &stage.keys).await?;
     let seconds = stage.gone(operator, start.at, patience(count)).await?;
-    let counted = stage.count(&start, operator).await?;
+    let counted = stage.count_each(&start, operator, LET_GO).await?;
     Ok(with(
         &counted,
         json!({

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use kube::Client;
 use serde_json::{Map, Value};
 
-use crate::audit::AuditLog;
 use crate::aws::Aws;
 use crate::operator::Launcher;
 use crate::processes::Bystanders;
+use crate::shared::audit::AuditLog;
 
 pub use life::Phase;
 
@@ -43,7 +43,7 @@ pub enum Scenario {
     Latency { count: usize },
     /// Creation with 15 calls a second of each action, burst 15.
     Limits { count: usize },
-    /// Creation with 30 % of all calls throttled at random.
+    /// Creation, and the repair of drift, with 30 % of all calls throttled at random.
     Throttled { count: usize },
     /// One object of namespace B behind `count` of namespace A.
     Fairness { count: usize },

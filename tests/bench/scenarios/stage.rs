@@ -1,23 +1,31 @@
 //! What a scenario's measurements have in common: an emptied AWS behind a proxy of its own, a watch of its objects, and
 //! counting from one moment to another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Bench;
+use crate::audit::Requests;
 use crate::objects::{self, Key};
 use crate::operator::Operator;
 use crate::processes::{Sample, Usage};
 use crate::proxy::{Call, Conditions, Outcome, Proxy, by_action};
+use crate::shared::audit::Request;
 use crate::watching::Watching;
 
 /// An interval so long that nothing is looked at again while something else is measured.
 pub const NEVER: Duration = Duration::from_secs(24 * 3600);
 /// No call for so long means that the operator has nothing left to do.
 pub const QUIET: Duration = Duration::from_secs(5);
+/// What every object is made ready by.
+pub const MADE_READY: (&str, &str) = ("update", "mlserviceroles/status");
+/// What every object is let go by.
+pub const LET_GO: (&str, &str) = ("patch", "mlserviceroles");
+/// Longer than a line of the audit log can take to be there.
+const WRITTEN: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub struct Stage<'a> {
@@ -87,10 +95,38 @@ impl<'a> Stage<'a> {
 
     /// What happened since `start`, for which the operator may have been started anew.
     pub async fn count(&self, start: &Start, operator: &Operator) -> Result<Count, String> {
+        let requests = self.bench.audit.requests(start.audit).await?;
+        self.sum_up(start, operator, &requests)
+    }
+
+    /// The same, after a watch showed something of every object that the operator can only have brought about by a
+    /// request of this kind to it. The watch may be ahead of the line in the audit log, for which this waits.
+    pub async fn count_each(
+        &self,
+        start: &Start,
+        operator: &Operator,
+        (verb, resource): (&str, &str),
+    ) -> Result<Count, String> {
+        let wanted = self.keys.len();
+        let written = |requests: &[Request]| {
+            let done = requests
+                .iter()
+                .filter(|request| request.verb == verb && request.resource == resource && request.code < 400);
+            let objects: HashSet<_> = done.map(|request| (&request.namespace, &request.name)).collect();
+            match objects.len() {
+                found if found >= wanted => Ok(()),
+                found => Err(format!("{verb} {resource} for {found} of {wanted} objects")),
+            }
+        };
+        let requests = self.bench.audit.until(start.audit, WRITTEN, written).await?;
+        self.sum_up(start, operator, &requests)
+    }
+
+    fn sum_up(&self, start: &Start, operator: &Operator, requests: &[Request]) -> Result<Count, String> {
         let operator = operator.usage()?;
         let cpu = self.bench.bystanders.since(&start.bystanders);
         let calls = self.proxy.record.since(start.calls);
-        let asked = self.bench.audit.since(start.audit).await?;
+        let asked = Requests::of(requests);
         let api_writes = asked.write_count();
         let per_role = |count: usize| round(count as f64 / self.keys.len().max(1) as f64);
         let of_roles = calls.iter().filter(|call| !call.role.is_empty()).count();

@@ -14,8 +14,10 @@ use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 use super::audit::AuditLog;
 use super::aws::{Aws, statement};
 use super::cluster;
-use super::operator::{Launcher, Operator, free_address};
+use super::operator::{Launcher, Operator};
 use super::pods::Pods;
+use super::process::free_address;
+use super::provider::create_provider;
 use super::proxy::Proxy;
 
 /// Label on everything that a run makes in the cluster.
@@ -122,8 +124,13 @@ impl Bed {
 
     /// Starts the operator anew, after it was taken.
     pub async fn start_operator(&self) -> Result<(), String> {
+        self.start_operator_with(&[]).await
+    }
+
+    /// The same, with more flags.
+    pub async fn start_operator_with(&self, flags: &[&str]) -> Result<(), String> {
         let mut operator = self.operator.lock().await;
-        *operator = Some(self.launcher.start(&self.client).await?);
+        *operator = Some(self.launcher.start_with(&self.client, flags).await?);
         Ok(())
     }
 
@@ -182,15 +189,7 @@ impl Bed {
     }
 
     async fn trust_issuer(&self) -> Result<(), String> {
-        let created = self
-            .aws
-            .iam
-            .create_open_id_connect_provider()
-            .url(&self.issuer)
-            .client_id_list("sts.amazonaws.com")
-            .thumbprint_list("9e99a48a9960b14926bb7f3b02e22da2b0ab7280")
-            .send()
-            .await;
+        let created = create_provider(&self.aws.iam, &self.issuer).await;
         match created {
             Ok(provider) => {
                 *self.made_provider.lock().unwrap() = provider.open_id_connect_provider_arn;

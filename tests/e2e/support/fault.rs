@@ -61,6 +61,8 @@ struct Rule {
     fault: Fault,
     left: AtomicUsize,
     hits: AtomicUsize,
+    held: AtomicUsize,
+    most_held: AtomicUsize,
     released: watch::Sender<bool>,
 }
 
@@ -89,6 +91,8 @@ impl Faults {
             fault,
             left: AtomicUsize::new(times),
             hits: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
+            most_held: AtomicUsize::new(0),
             released: watch::Sender::new(false),
         });
         self.0.lock().unwrap().push(rule.clone());
@@ -103,6 +107,7 @@ impl Faults {
         let rule = self.next(action, role)?;
         rule.hits.fetch_add(1, Ordering::SeqCst);
         if matches!(rule.fault, Fault::Hold) {
+            let _held = Held::new(&rule);
             let mut released = rule.released.subscribe();
             // An error means that the rule is gone, which releases as well.
             let _ = released.wait_for(|released| *released).await;
@@ -125,10 +130,32 @@ impl Faults {
     }
 }
 
+/// Counts a call as held until it is dropped, which it is as well when the caller gives up.
+struct Held<'a>(&'a Rule);
+
+impl<'a> Held<'a> {
+    fn new(rule: &'a Rule) -> Self {
+        let held = rule.held.fetch_add(1, Ordering::SeqCst) + 1;
+        rule.most_held.fetch_max(held, Ordering::SeqCst);
+        Held(rule)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.held.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Injection {
     /// How many calls met the fault.
     pub fn hits(&self) -> usize {
         self.rule.hits.load(Ordering::SeqCst)
+    }
+
+    /// The most calls that were held at the same time.
+    pub fn most_held(&self) -> usize {
+        self.rule.most_held.load(Ordering::SeqCst)
     }
 
     /// Waits until `hits` calls met the fault.

@@ -206,7 +206,7 @@ async fn delete_permissions() -> Result<(), String> {
 
 /// The operator keeps what roles were before it took them over.
 async fn delete_records() -> Result<(), String> {
-    let records: Api<ConfigMap> = Api::namespaced(bed().client.clone(), super::operator::NAMESPACE);
+    let records: Api<ConfigMap> = Api::namespaced(bed().client.clone(), super::process::NAMESPACE);
     let all = ListParams::default().labels("mlservicerole.io/former-state=true");
     let ours = format!("e2e-{}-", bed().run);
     for record in records.list_metadata(&all).await.map_err(|e| e.to_string())? {

@@ -1,6 +1,7 @@
 //! People and programs with tokens of their own, as far as the API server can tell them apart.
 
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
 use kube::api::{Api, PostParams};
@@ -10,25 +11,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::bed::{Bed, RUN_LABEL};
-use super::operator::{NAMESPACE, SERVICE_ACCOUNT};
+use super::process::{NAMESPACE, SERVICE_ACCOUNT, token};
 use super::space::Space;
 use super::wait::eventually;
 
 /// A client with a token of this ServiceAccount.
 pub async fn client_of(bed: &Bed, namespace: &str, account: &str) -> Client {
-    let accounts: Api<ServiceAccount> = Api::namespaced(bed.client.clone(), namespace);
-    let request = TokenRequest {
-        spec: TokenRequestSpec {
-            expiration_seconds: Some(3600),
-            ..Default::default()
-        },
-        ..Default::default()
-    };
-    let answer = accounts
-        .create_token_request(account, &PostParams::default(), &request)
-        .await
-        .expect("a token can be had");
-    let token = answer.status.expect("a TokenRequest is answered").token;
+    let token = token(&bed.client, namespace, account, Duration::from_secs(3600)).await;
+    let token = token.expect("a token can be had");
     let admin = Config::infer().await.expect("KUBECONFIG is set");
     let mut config = Config::new(admin.cluster_url);
     config.root_cert = admin.root_cert;

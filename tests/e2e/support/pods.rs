@@ -19,7 +19,8 @@ use serde_json::json;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-use super::operator::{CONSISTENCY_WINDOW, NAMESPACE, REQUEST_TIMEOUT, SHUTDOWN_GRACE, SWEEP_INTERVAL};
+use super::operator::{CONSISTENCY_WINDOW, REQUEST_TIMEOUT, SHUTDOWN_GRACE, SWEEP_INTERVAL};
+use super::process::NAMESPACE;
 use super::wait::within;
 
 /// Name of the release, and so of the Deployment.

@@ -3,17 +3,11 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
-use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode, Uri};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::{TcpListener, TcpStream};
+use hyper::body::Bytes;
+use hyper::{Request, Response, StatusCode};
 
 use super::fault::{Fault, Faults, Injection};
+use super::forward::{self, Handler, Parameters, Upstream};
 use super::wait::eventually;
 
 /// One call that the operator made.
@@ -26,9 +20,7 @@ pub struct Call {
 impl Call {
     /// Whether it can change anything in AWS.
     pub fn writes(&self) -> bool {
-        !["Get", "List", "AssumeRole", "Simulate"]
-            .iter()
-            .any(|prefix| self.action.starts_with(prefix))
+        forward::is_write(&self.action)
     }
 }
 
@@ -39,9 +31,8 @@ pub struct Proxy {
     faults: Arc<Faults>,
 }
 
-struct Upstream {
-    base: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+struct Passage {
+    upstream: Upstream,
     calls: Arc<Mutex<Vec<Call>>>,
     faults: Arc<Faults>,
 }
@@ -49,28 +40,23 @@ struct Upstream {
 impl Proxy {
     /// Starts to listen at an address and passes calls on to `endpoint`.
     pub async fn start(endpoint: &str, address: IpAddr) -> Result<Proxy, String> {
-        let base = endpoint.trim_end_matches('/').to_owned();
-        if !base.starts_with("http://") {
+        if !endpoint.starts_with("http://") {
             return Err(format!(
                 "AWS_ENDPOINT_URL must be an emulator's http:// endpoint, not {endpoint}"
             ));
         }
-        let listener = TcpListener::bind((address, 0))
-            .await
-            .map_err(|e| format!("failed to bind the AWS proxy: {e}"))?;
-        let address = listener.local_addr().map_err(|e| e.to_string())?;
-        let upstream = Arc::new(Upstream {
-            base,
-            client: Client::builder(TokioExecutor::new()).build_http(),
+        let (listener, address) = forward::listen(address).await?;
+        let passage = Arc::new(Passage {
+            upstream: Upstream::new(endpoint),
             calls: Arc::default(),
             faults: Arc::default(),
         });
         let proxy = Proxy {
             endpoint: format!("http://{address}"),
-            calls: upstream.calls.clone(),
-            faults: upstream.faults.clone(),
+            calls: passage.calls.clone(),
+            faults: passage.faults.clone(),
         };
-        tokio::spawn(accept(listener, upstream));
+        tokio::spawn(forward::accept(listener, passage));
         Ok(proxy)
     }
 
@@ -121,94 +107,34 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, upstream: Arc<Upstream>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(serve(stream, upstream.clone()));
-    }
-}
+impl Handler for Passage {
+    type Connection = ();
 
-async fn serve(stream: TcpStream, upstream: Arc<Upstream>) {
-    let service = service_fn(|request| {
-        let upstream = upstream.clone();
-        async move { upstream.handle(request).await }
-    });
-    // An error is a connection that ended, which lost answers do on purpose.
-    let _ = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-}
+    fn connected(&self) {}
 
-impl Upstream {
-    async fn handle(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, String> {
-        let (head, body) = request.into_parts();
-        let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
-        let call = parse(&body);
+    async fn handle(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String> {
+        let parameters = Parameters::parse(request.body());
+        let call = Call {
+            action: parameters.of("Action").unwrap_or_default(),
+            role: parameters.of("RoleName").unwrap_or_default(),
+        };
         self.calls.lock().unwrap().push(call.clone());
         match self.faults.meet(&call.action, &call.role).await {
             Some(Fault::Refuse {
                 status,
                 code,
                 message,
-            }) => Ok(refusal(status, code, message)),
-            Some(Fault::BadGateway) => Ok(answer(502, "text/html", "<html><h1>502</h1></html>".into())),
+            }) => Ok(forward::error(status, code, message)),
+            Some(Fault::BadGateway) => Ok(forward::answer(
+                StatusCode::BAD_GATEWAY,
+                "text/html",
+                "<html><h1>502</h1></html>".into(),
+            )),
             Some(Fault::LoseAnswer) => {
-                let carried_out = self.forward(Request::from_parts(head, Full::new(body))).await;
+                let carried_out = self.upstream.forward(request).await;
                 Err(format!("answer lost on purpose: {}", carried_out.status()))
             }
-            Some(Fault::Hold) | None => Ok(self.forward(Request::from_parts(head, Full::new(body))).await),
+            Some(Fault::Hold) | None => Ok(self.upstream.forward(request).await),
         }
     }
-
-    async fn forward(&self, request: Request<Full<Bytes>>) -> Response<Full<Bytes>> {
-        match self.try_forward(request).await {
-            Ok(response) => response,
-            Err(error) => answer(503, "text/plain", format!("the proxy can't reach AWS: {error}")),
-        }
-    }
-
-    async fn try_forward(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, String> {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let uri: Uri = format!("{}{path}", self.base)
-            .parse()
-            .map_err(|e| format!("{e}"))?;
-        let host = uri.authority().map_or("", |authority| authority.as_str());
-        let host = HeaderValue::from_str(host).map_err(|e| e.to_string())?;
-        request.headers_mut().insert(HOST, host);
-        *request.uri_mut() = uri;
-        let response = self.client.request(request).await.map_err(|e| e.to_string())?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
-        Ok(Response::from_parts(head, Full::new(body)))
-    }
-}
-
-fn parse(body: &Bytes) -> Call {
-    let of = |wanted: &str| {
-        let mut parameters = form_urlencoded::parse(body);
-        parameters
-            .find(|(name, _)| name == wanted)
-            .map(|(_, value)| value.into_owned())
-            .unwrap_or_default()
-    };
-    Call {
-        action: of("Action"),
-        role: of("RoleName"),
-    }
-}
-
-fn refusal(status: u16, code: &str, message: &str) -> Response<Full<Bytes>> {
-    let kind = if status < 500 { "Sender" } else { "Receiver" };
-    let body = format!(
-        r#"<ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>{kind}</Type><Code>{code}</Code><Message>{message}</Message></Error><RequestId>11111111-2222-3333-4444-555555555555</RequestId></ErrorResponse>"#
-    );
-    answer(status, "text/xml", body)
-}
-
-fn answer(status: u16, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
 }
