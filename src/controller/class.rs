@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::controller::Action;
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use tracing::{Instrument, debug, info_span, warn};
 
@@ -17,6 +17,7 @@ use super::context::{Context, GuardedClass, GuardedRole};
 use super::failure;
 use super::marks::placement;
 use super::reach::account_ref;
+use super::watch::PAGE;
 use crate::api::condition::{self, reasons, types};
 use crate::api::{
     CLASS_FINALIZER, DEFAULT_CLASS_ANNOTATION, FIELD_MANAGER, MlServiceRoleClass, MlServiceRoleClassStatus,
@@ -27,7 +28,7 @@ use crate::cluster::{ClusterError, Event};
 use crate::fair_queue::Urgency;
 use crate::guard::{self, ClassRules, Refusal};
 use crate::iam::arn::{Issuer, OidcProviderArn};
-use crate::plan::{KnownBoundary, Tenure, boundary_change, class_conditions, default_class_remark, kept};
+use crate::plan::{Keepers, KnownBoundary, Tenure, boundary_change, class_conditions, default_class_remark};
 
 /// A class whose account is as it says is looked at again after this long.
 const RECHECK: Duration = Duration::from_secs(600);
@@ -96,11 +97,10 @@ async fn hold(class: &MlServiceRoleClass, context: &Context) -> Result<MlService
 
 async fn let_go(class: &MlServiceRoleClass, context: &Arc<Context>) -> Result<Action, ClusterError> {
     let name = class.name_any();
-    // Asked of the API server, not of the cache: a placement written a moment ago counts.
-    let roles: Api<GuardedRole> = Api::all(context.client.clone());
-    let listed = roles.list(&ListParams::default()).await?;
-    let tenures: Vec<Tenure> = listed.items.iter().map(tenure).collect();
-    if let Some(why) = kept(&name, &tenures) {
+    // Before the list: whoever begins later finds the class being deleted, and what those wrote that have ended by now
+    // stands on it.
+    let in_use = context.is_class_in_use(&name);
+    if let Some(why) = keepers(&context.client, &name).await?.refusal() {
         let mut status = class.status.clone().unwrap_or_default();
         let generation = class.metadata.generation;
         let conditions = class_conditions(Err(why), Ok(()));
@@ -109,7 +109,7 @@ async fn let_go(class: &MlServiceRoleClass, context: &Arc<Context>) -> Result<Ac
         publish(class, status, context).await?;
         return Ok(Action::requeue(RECHECK_DELETING));
     }
-    if context.is_class_in_use(&name) {
+    if in_use {
         debug!("the class is being deleted, and a reconcile may be about to place a role by it");
         return Ok(Action::requeue(RECHECK_DELETING));
     }
@@ -121,6 +121,24 @@ async fn let_go(class: &MlServiceRoleClass, context: &Arc<Context>) -> Result<Ac
         .collect();
     set_finalizers(class, finalizers, context).await?;
     Ok(Action::await_change())
+}
+
+/// Asked of the API server, not of the cache: a placement written a moment ago counts. Nothing stays of a page but what
+/// it comes to, since while a class is kept this is asked again and again, and of everybody.
+async fn keepers<'a>(client: &Client, class: &'a str) -> Result<Keepers<'a>, ClusterError> {
+    let roles: Api<GuardedRole> = Api::all(client.clone());
+    let mut keepers = Keepers::new(class);
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let listed = roles.list(&page).await?;
+        for role in &listed.items {
+            keepers.note(&tenure(role));
+        }
+        match listed.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => page.continue_token = Some(next),
+            None => return Ok(keepers),
+        }
+    }
 }
 
 fn tenure(role: &GuardedRole) -> Tenure {
@@ -318,3 +336,6 @@ async fn publish(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

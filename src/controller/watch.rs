@@ -32,7 +32,7 @@ use crate::plan::BoundBy;
 pub type Wake = UnboundedSender<ObjectRef<GuardedRole>>;
 
 /// Objects that a list is asked for at once. A page is in memory several times over while it is read.
-const PAGE: u32 = 100;
+pub const PAGE: u32 = 100;
 
 /// Keeps a cache and reports what was touched, until the task is dropped. `None` is a whole new list.
 pub async fn keep<K>(api: Api<K>, writer: Writer<K>, slim: fn(&mut K), touched: impl Fn(Option<&K>))
