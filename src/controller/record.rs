@@ -209,6 +209,12 @@ impl Record {
         known.is_none_or(|(_, known)| known.packed.is_none() && known.live.state == RoleState::Unknown)
     }
 
+    /// Whether something is known of a role that was learnt after `since`.
+    pub fn is_known_since(&self, role: &RoleName, since: Duration) -> bool {
+        let known = self.roles.iter().find(|(name, _)| name == role);
+        !self.knows_nothing_of(role) && known.is_some_and(|(_, known)| known.live.as_of > since)
+    }
+
     /// Notes that `before` became `after` by our hand.
     pub fn object_written(&mut self, before: &MlServiceRole, mut after: MlServiceRole) {
         // Until the next look at the object, which may be long after the cache shows this, it lies here.

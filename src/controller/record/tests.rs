@@ -108,6 +108,21 @@ fn is_due(record: &Record) -> bool {
     record.knowledge(&"trainer".parse().unwrap()).is_due(&clock)
 }
 
+#[test]
+fn a_role_is_known_since_it_was_read_and_one_that_never_was_is_not() {
+    let (name, mut record) = ("trainer".parse().unwrap(), Record::default());
+    assert!(!record.is_known_since(&name, Duration::ZERO));
+    record.knowledge_mut(&name).note_unclear(at(9), at(0));
+    assert!(!record.is_known_since(&name, Duration::ZERO), "it wasn't read");
+    record
+        .knowledge_mut(&name)
+        .note_read(Some((header(), None)), at(5));
+    for _ in 0..2 {
+        assert!(record.is_known_since(&name, at(4)) && !record.is_known_since(&name, at(5)));
+        record.rest();
+    }
+}
+
 fn blocked() -> Record {
     let mut record = Record::default();
     let name: RoleName = "trainer".parse().unwrap();
