@@ -298,6 +298,16 @@ impl Record {
         }
     }
 
+    /// Forgets what is remembered of ServiceAccounts besides these: whoever names ever other ones would fill the memory.
+    /// A write of ours that the cache may not show yet is remembered for its time.
+    pub fn retain_service_accounts(&mut self, kept: impl Fn(&str) -> bool, now: Duration) {
+        self.service_accounts
+            .retain(|name, written| kept(name) || now.saturating_sub(written.at) < CACHE_LAG);
+        self.cached_versions
+            .retain(|(name, _)| kept(name) || self.service_accounts.contains_key(&**name));
+        self.rebinds.retain(|(name, _)| kept(name));
+    }
+
     /// Until when a write of ours is believed over the cache. One that was undone at once by somebody else leaves
     /// the cache as it was before, so that it must be looked at again then.
     pub fn believed_until(&self, service_account: &str) -> Option<Duration> {

@@ -28,6 +28,7 @@ use self::pass::Target;
 use super::context::{Context, GuardedClass, GuardedRole};
 use super::marks::{has_finalizer, placement};
 use super::reach::account_ref;
+use super::workers;
 use crate::api::condition::events;
 use crate::aws::Session;
 use crate::aws::paced::Paced;
@@ -253,8 +254,7 @@ fn note_reads(context: &Context, each: &[Arc<Ours>], since: Duration) {
 }
 
 fn wake(context: &Context, object: &GuardedRole) {
-    // A closed channel means that the process is stopping.
-    let _ = context.wake_role.unbounded_send(ObjectRef::from_obj(object));
+    workers::wake(context, ObjectRef::from_obj(object));
 }
 
 /// Operators of several clusters that were started together shouldn't ask together for ever: from nine tenths of the

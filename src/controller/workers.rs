@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::StreamExt;
-use futures::channel::mpsc::UnboundedReceiver;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use tokio::task::JoinSet;
@@ -19,12 +17,7 @@ use super::failure::SLOW_RETRY;
 use super::reconcile;
 
 /// Works until `stop`, and then ends what is under way.
-pub async fn run(
-    context: Arc<Context>,
-    mut woken: UnboundedReceiver<ObjectRef<GuardedRole>>,
-    at_once: usize,
-    stop: CancellationToken,
-) {
+pub async fn run(context: Arc<Context>, at_once: usize, stop: CancellationToken) {
     let agenda = &context.agenda;
     let mut work = JoinSet::new();
     let mut keys = HashMap::new();
@@ -57,13 +50,10 @@ pub async fn run(
                     agenda.done(key, after, Instant::now());
                 }
             }
-            key = woken.next() => match key {
-                Some(key) => wake(&context, of(key)),
-                None => break,
-            },
+            () = context.news.notified() => {}
             () = alarm => {
                 for key in agenda.due(Instant::now()) {
-                    wake(&context, key);
+                    wake_key(&context, key);
                 }
             }
         }
@@ -76,12 +66,18 @@ async fn one(context: Arc<Context>, key: Key) -> Option<std::time::Duration> {
     reconcile::reconcile(object, context).await
 }
 
-fn wake(context: &Context, key: Key) {
+/// Puts an object on the agenda, straight away: who is woken often waits once, also while nobody works yet.
+pub fn wake(context: &Context, object: ObjectRef<GuardedRole>) {
+    wake_key(context, of(object));
+}
+
+fn wake_key(context: &Context, key: Key) {
     match context.caches.roles.get(&reference(&key)) {
         Some(object) => {
             let hurried = context.was_hurried(object.meta().uid.as_deref().unwrap_or_default());
             let urgency = reconcile::urgency(&object, hurried);
             context.agenda.wake(key, urgency, Instant::now());
+            context.news.notify_one();
         }
         // It had no finalizer of ours, or was let go.
         None => context.agenda.forget(&key),

@@ -199,6 +199,31 @@ fn a_failure_about_the_role_is_not_tried_again_when_a_service_account_changes() 
     assert!(pause(None).holds("k", at(1), || panic!("nobody asks")));
 }
 
+/// Whoever edits `serviceAccounts` again and again would fill the memory.
+#[test]
+fn nothing_is_kept_of_service_accounts_that_are_asked_for_no_more() {
+    let mut record = Record::default();
+    for i in 0..100 {
+        let name = format!("a{i}");
+        record.retain_service_accounts(|kept| kept == name, at(i));
+        record.newest_service_account(&name, Some(account("4")), at(i));
+        record.note_rebind(&name, at(i));
+    }
+    assert_eq!((record.cached_versions.len(), record.rebinds.len()), (1, 1));
+    record.service_account_written("a99", Some(account("5")), at(100));
+    record.retain_service_accounts(|_| false, at(101));
+    // It may be asked for again before the cache shows what we wrote.
+    assert_eq!(record.cached_versions.len(), 1);
+    let newest = record.newest_service_account("a99", Some(account("4")), at(101));
+    assert_eq!(newest, Some(account("5")));
+    // One that is let go of isn't asked for again, so that its time alone ends this.
+    record.retain_service_accounts(|_| false, at(110));
+    assert_eq!(
+        (record.cached_versions.len(), record.service_accounts.len()),
+        (0, 0)
+    );
+}
+
 #[test]
 fn a_service_account_that_was_deleted_as_soon_as_it_was_created_is_found_missing() {
     let mut record = Record::default();

@@ -343,8 +343,7 @@ impl Accounting {
                 warn!(class = name, "{}", orphans.message());
                 context.events.publish(&cached, orphaned(orphans.message())).await;
             }
-            // A closed channel means that the process is stopping.
-            let _ = context.wake_class.unbounded_send(key);
+            context.woken_classes.wake(name);
         }
         info!(
             account = %self.account,
