@@ -120,6 +120,7 @@ async fn let_go(class: &MlServiceRoleClass, context: &Arc<Context>) -> Result<Ac
         .cloned()
         .collect();
     set_finalizers(class, finalizers, context).await?;
+    context.class_accounts.forget(&name);
     Ok(Action::await_change())
 }
 
@@ -240,6 +241,7 @@ async fn reach(
         .session(&account_ref(rules))
         .await
         .map_err(|error| failure::of_session_for_class(&error))?;
+    context.class_accounts.note(&rules.name, &session.account);
     status.account_id = Some(session.account.to_string());
     status.partition = Some(session.partition.to_string());
     let iam = session.iam_for("", Urgency::Urgent);

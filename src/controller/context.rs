@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::agenda::Agenda;
 use super::index::Index;
+use super::reach::ClassAccounts;
 use super::record::Record;
 use super::sweep::Sweeps;
 use super::woken::Woken;
@@ -80,6 +81,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Told when there is something new on the agenda.
     pub news: Notify,
+    /// Which account each class is of.
+    pub class_accounts: ClassAccounts,
     /// Classes that are to be looked at.
     pub woken_classes: Arc<Woken>,
     started: Instant,
@@ -126,6 +129,7 @@ impl Context {
             agenda: Agenda::default(),
             metrics,
             news: Notify::new(),
+            class_accounts: ClassAccounts::default(),
             woken_classes: Arc::default(),
             started: Instant::now(),
             stopping: AtomicBool::new(false),

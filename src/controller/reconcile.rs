@@ -27,14 +27,13 @@ const RETRY_OUTDATED: Duration = Duration::from_millis(200);
 /// What somebody waits for goes before a look at what was in order. The status can be forged; more than a place in the
 /// queue can't be got by that.
 ///
-/// `hurried`: its class says something else than before.
-pub fn urgency(object: &GuardedRole, hurried: bool) -> Urgency {
+/// `read` is none where it can't be read. `hurried`: its class says something else than before.
+pub fn urgency(object: &GuardedRole, read: Option<&MlServiceRole>, hurried: bool) -> Urgency {
     let seen = |object: &MlServiceRole| {
         let status = object.status.as_ref();
         status.and_then(|status| status.observed_generation) == object.metadata.generation
     };
-    let settled =
-        object.meta().deletion_timestamp.is_none() && object.read().is_ok_and(|object| seen(&object));
+    let settled = object.meta().deletion_timestamp.is_none() && read.is_some_and(seen);
     if settled && !hurried {
         Urgency::Routine
     } else {
