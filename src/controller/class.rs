@@ -15,13 +15,12 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use super::context::{Context, GuardedClass, GuardedRole};
 use super::failure;
-use super::marks::placement;
+use super::marks::{carries_finalizer, placement};
 use super::reach::account_ref;
 use super::watch::PAGE;
 use crate::api::condition::{self, reasons, types};
 use crate::api::{
     CLASS_FINALIZER, DEFAULT_CLASS_ANNOTATION, FIELD_MANAGER, MlServiceRoleClass, MlServiceRoleClassStatus,
-    ROLE_FINALIZER,
 };
 use crate::aws::{ErrorClass, IamApi, Session};
 use crate::cluster::{ClusterError, Event};
@@ -147,7 +146,7 @@ fn tenure(role: &GuardedRole) -> Tenure {
         object: format!("{}/{}", role.namespace().unwrap_or_default(), role.name_any()),
         class_name: role.read().map(|role| role.spec.class_name).map_err(|_| ()),
         placement: placement(role).transpose(),
-        has_finalizer: role.finalizers().iter().any(|f| f == ROLE_FINALIZER),
+        has_finalizer: carries_finalizer(role),
     }
 }
 

@@ -26,7 +26,7 @@ pub use self::state::{Findings, Report, Sweeps};
 use self::account::{Accounting, Memory, Ours};
 use self::pass::Target;
 use super::context::{Context, GuardedClass, GuardedRole};
-use super::marks::{has_finalizer, placement};
+use super::marks::{carries_finalizer, placement};
 use super::reach::account_ref;
 use super::workers;
 use crate::api::condition::events;
@@ -122,11 +122,10 @@ fn ours(context: &Context) -> HashMap<AccountId, Vec<Arc<Ours>>> {
         let known = context.known_record(&uid);
         let known = known.as_ref().and_then(|record| record.try_lock().ok());
         let found = known.and_then(|record| record.target.clone());
+        // The cheap question first: the annotation is unpacked.
         let placed = || {
-            placement(&*cached)
-                .ok()
-                .flatten()
-                .filter(|_| has_finalizer(&*cached))
+            let placed = carries_finalizer(&*cached).then(|| placement(&*cached));
+            placed?.ok().flatten()
         };
         let Some((class, arn)) = found.or_else(|| placed().map(|placed| (placed.class, placed.role_arn)))
         else {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tower::Service;
 
 use super::*;
+use crate::api::ROLE_FINALIZER;
 
 /// Lists so many MlServiceRoles of class `a`, never more at once than it is asked for.
 #[derive(Clone)]
