@@ -264,15 +264,11 @@ async fn pages_are_gone_through_as_they_come() {
     let iam = account(ROLES);
     iam.set_page_size(300);
     let mut asked = Vec::new();
-    let mut tally = Tally::default();
-    let ended = pass::run(
-        &iam,
-        &[target("r5000")],
-        &[PREFIX.to_owned()],
-        &mut None,
-        &mut tally,
-        |_| asked.push(iam.count("GetAccountAuthorizationDetails")),
-    );
+    let (targets, prefixes) = ([target("r5000")], [PREFIX.to_owned()]);
+    let (mut tells, mut tally) = (None, Tally::default());
+    let ended = pass::run(&iam, &targets, &prefixes, &mut tells, &mut tally, |_| {
+        asked.push(iam.count("GetAccountAuthorizationDetails"))
+    });
     ended.await.unwrap();
     assert_eq!((asked.len(), tally.roles), (ROLES, ROLES));
     for (place, asked) in asked.into_iter().enumerate() {
