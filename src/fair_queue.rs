@@ -55,6 +55,16 @@ impl<T> Lane<T> {
         }
         item
     }
+
+    fn remove(&mut self, namespace: &str, is: impl Fn(&T) -> bool) -> Option<T> {
+        let queue = self.waiting.get_mut(namespace)?;
+        let item = queue.remove(queue.iter().position(is)?);
+        if queue.is_empty() {
+            self.waiting.remove(namespace);
+            self.ring.retain(|there| there != namespace);
+        }
+        item
+    }
 }
 
 /// What waits, in the order in which it is served.
@@ -81,6 +91,14 @@ impl<T> Queue<T> {
         match urgency {
             Urgency::Urgent => self.urgent.push(namespace, item),
             Urgency::Routine => self.routine.push(namespace, item),
+        }
+    }
+
+    /// Takes something out that was added with this namespace and urgency: it takes nobody's turn.
+    pub fn remove(&mut self, namespace: &str, urgency: Urgency, is: impl Fn(&T) -> bool) -> Option<T> {
+        match urgency {
+            Urgency::Urgent => self.urgent.remove(namespace, is),
+            Urgency::Routine => self.routine.remove(namespace, is),
         }
     }
 
@@ -169,6 +187,20 @@ mod tests {
             looks += usize::from(queue.pop() == Some(false));
         }
         assert_eq!(looks, 10);
+    }
+
+    #[test]
+    fn what_is_taken_out_is_gone_and_the_others_keep_their_order() {
+        let mut queue = Queue::default();
+        for (namespace, i) in [("a", 0), ("b", 1), ("a", 2), ("c", 3)] {
+            queue.push(namespace, Urgency::Routine, i);
+        }
+        assert_eq!(queue.remove("a", Urgency::Urgent, |i| *i == 2), None);
+        assert_eq!(queue.remove("a", Urgency::Routine, |i| *i == 2), Some(2));
+        assert_eq!(queue.remove("b", Urgency::Routine, |i| *i == 1), Some(1));
+        assert_eq!(queue.remove("b", Urgency::Routine, |i| *i == 1), None);
+        assert_eq!(drained(&mut queue), [0, 3]);
+        assert!(queue.routine.waiting.is_empty() && queue.routine.ring.is_empty());
     }
 
     #[test]

@@ -270,10 +270,16 @@ fn every_threat_of_security_md_that_something_stops_names_a_test_that_exists() {
             "neither a test nor what is left to others: {row}"
         );
         let tests: Vec<&str> = in_backticks(cells[2]).collect();
-        assert!(!tests.is_empty() || cells[2] == "none", "no name of a test: {row}");
+        assert!(
+            !tests.is_empty() || cells[2] == "none",
+            "no name of a test: {row}"
+        );
         for test in tests {
             let is_script = test.starts_with("tests/") && Path::new(test).is_file();
-            assert!(is_script || is_test(test, &files), "there is no test {test}: {row}");
+            assert!(
+                is_script || is_test(test, &files),
+                "there is no test {test}: {row}"
+            );
         }
     }
 }

@@ -6,6 +6,8 @@
 
 mod support;
 
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mlservicerole_operator::aws::IamApi;
@@ -18,6 +20,12 @@ use mlservicerole_operator::plan::{Plan, RoleState, Step};
 use serde_json::json;
 use support::fake_cluster::FakeCluster;
 use support::fake_iam::{FakeIam, KNOWN_POLICIES, iam_error};
+use tracing::Subscriber;
+use tracing::field::{Field, Visit};
+use tracing::instrument::WithSubscriber;
+use tracing::span::{Attributes, Id};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 
 /// A role of ours as the operator remembers it, which may have gone meanwhile.
 struct Remembered {
@@ -173,4 +181,43 @@ async fn what_was_gone_already_counts_as_no_write_of_ours() {
     assert_eq!(role.iam.operations(), ["DetachRolePolicy"]);
     // Else a denial after it would pass for one that comes soon after a write, and would never be told.
     assert_eq!(role.record.knowledge(&role.name).last_write, None);
+}
+
+/// Keeps the name and the `otel.name` of each span.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<Vec<(&'static str, String)>>>);
+
+impl<S: Subscriber> Layer<S> for Spans {
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        struct Name(String);
+        impl Visit for Name {
+            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+                if field.name() == "otel.name" {
+                    self.0 = format!("{value:?}").trim_matches('"').to_owned();
+                }
+            }
+        }
+        let mut name = Name(String::new());
+        attributes.record(&mut name);
+        if attributes.metadata().target() == "mlservicerole_operator::controller::execute" {
+            self.0
+                .lock()
+                .unwrap()
+                .push((attributes.metadata().name(), name.0));
+        }
+    }
+}
+
+/// The exporter takes spans by these targets and names; see docs/tracing.md.
+#[tokio::test]
+async fn each_step_has_a_span_that_is_named_after_it() {
+    let spans = Spans::default();
+    let subscriber = tracing_subscriber::registry().with(spans.clone());
+    let mut role = remembered(false).await;
+    let attached = role.carried_out(attach()).with_subscriber(subscriber).await;
+    assert!(attached.failure.is_none());
+    let spans = spans.0.lock().unwrap();
+    assert_eq!(spans.len(), 1, "{spans:?}");
+    assert_eq!(spans[0].0, "step");
+    assert!(spans[0].1.contains("Attach"), "{spans:?}");
 }

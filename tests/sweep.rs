@@ -5,11 +5,14 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use mlservicerole_operator::aws::AwsError;
+use mlservicerole_operator::controller::sweep::method::{Lists, choose};
 use mlservicerole_operator::controller::sweep::pass::{self, Finding, Found, Stopped, Tally, Target};
+use mlservicerole_operator::controller::sweep::strays::{MOST_READ, Searched, search};
 use mlservicerole_operator::iam::name::RoleName;
+use mlservicerole_operator::plan::sweep::{Method, Why};
 use support::fake_iam::{FakeIam, iam_error, throttled};
 
 const PATH: &str = "/ml/prod/a/";
@@ -38,6 +41,7 @@ struct Outcome {
     found: BTreeMap<String, Finding>,
     others: Vec<RoleName>,
     tells_boundaries: Option<bool>,
+    calls: usize,
 }
 
 async fn go(iam: &FakeIam, mut targets: Vec<Target<String>>) -> (Outcome, Result<Tally, Stopped>) {
@@ -45,11 +49,13 @@ async fn go(iam: &FakeIam, mut targets: Vec<Target<String>>) -> (Outcome, Result
     let mut outcome = Outcome::default();
     let (found, others) = (&mut outcome.found, &mut outcome.others);
     let prefixes = [PREFIX.to_owned()];
+    let mut tally = Tally::default();
     let ended = pass::run(
         iam,
         &targets,
         &prefixes,
         &mut outcome.tells_boundaries,
+        &mut tally,
         |one| match one {
             Found::Target(of, finding) => {
                 assert!(found.insert(of.clone(), finding).is_none(), "{of} is told once");
@@ -58,7 +64,8 @@ async fn go(iam: &FakeIam, mut targets: Vec<Target<String>>) -> (Outcome, Result
         },
     )
     .await;
-    (outcome, ended)
+    outcome.calls = tally.calls;
+    (outcome, ended.map(|()| tally))
 }
 
 fn failed(ended: Result<Tally, Stopped>) -> AwsError {
@@ -192,6 +199,8 @@ async fn a_list_that_breaks_off_says_nothing_of_what_is_missing() {
     let (outcome, ended) = go(&iam, vec![target("r0149")]).await;
     failed(ended);
     assert_eq!(outcome.found, BTreeMap::new());
+    // Also of what came to nothing, AWS was asked.
+    assert_eq!(outcome.calls, iam.calls().len());
 }
 
 #[tokio::test]
@@ -246,4 +255,128 @@ async fn a_boundary_that_is_gone_is_told_where_lists_tell_boundaries() {
     let (outcome, ended) = go(&account(2), vec![bounded("r0000"), bounded("r0001")]).await;
     ended.unwrap();
     assert_eq!(outcome.found.len(), 2);
+}
+
+/// Of ten thousand roles of others, a page is gone through before the next one is asked for.
+#[tokio::test]
+async fn pages_are_gone_through_as_they_come() {
+    const ROLES: usize = 10_000;
+    let iam = account(ROLES);
+    iam.set_page_size(300);
+    let mut asked = Vec::new();
+    let (targets, prefixes) = ([target("r5000")], [PREFIX.to_owned()]);
+    let (mut tells, mut tally) = (None, Tally::default());
+    let ended = pass::run(&iam, &targets, &prefixes, &mut tells, &mut tally, |_| {
+        asked.push(iam.count("GetAccountAuthorizationDetails"))
+    });
+    ended.await.unwrap();
+    assert_eq!((asked.len(), tally.roles), (ROLES, ROLES));
+    for (place, asked) in asked.into_iter().enumerate() {
+        assert_eq!(asked, place / 300 + 1, "role {place}");
+    }
+}
+
+/// What a search tells of, and what came of it.
+async fn searched(iam: &FakeIam, known: &[&str]) -> (Vec<String>, Result<Searched, AwsError>) {
+    let known: HashSet<String> = known.iter().map(|name| name.to_string()).collect();
+    let (mut told, mut calls) = (Vec::new(), 0);
+    let prefixes = [PREFIX.to_owned(), "/legacy/".to_owned()];
+    let ended = search(iam, &prefixes, &known, &mut calls, |name, header| {
+        assert_eq!(header.arn.name(), name);
+        told.push(name.to_string());
+    })
+    .await;
+    assert_eq!(calls, iam.calls().len());
+    (told, ended)
+}
+
+#[tokio::test]
+async fn an_account_without_roles_under_the_paths_costs_a_page_for_each() {
+    let iam = account(0);
+    iam.add_foreign_role("/", "somebody");
+    let (told, ended) = searched(&iam, &[]).await;
+    assert_eq!((told.len(), ended.unwrap()), (0, Searched::Whole));
+    assert_eq!(iam.operations(), ["ListRoles", "ListRoles"]);
+}
+
+#[tokio::test]
+async fn a_role_under_the_paths_that_nobody_here_knows_is_read_and_told() {
+    let iam = account(3);
+    iam.add_foreign_role("/legacy/", "Adopted");
+    let (told, ended) = searched(&iam, &["r0000", "r0002", "adopted"]).await;
+    assert_eq!(
+        (told, ended.unwrap()),
+        (vec!["r0001".to_owned()], Searched::Whole)
+    );
+    assert_eq!(iam.count("GetRole"), 1);
+}
+
+#[tokio::test]
+async fn many_unknown_roles_are_left_to_the_list_of_the_account() {
+    let iam = account(MOST_READ + 1);
+    let (told, ended) = searched(&iam, &[]).await;
+    assert_eq!((told.len(), ended.unwrap()), (0, Searched::TooMany));
+    assert_eq!(iam.count("GetRole"), 0);
+}
+
+#[tokio::test]
+async fn a_search_that_is_denied_says_so_and_one_whose_role_goes_meanwhile_goes_on() {
+    let iam = account(2);
+    iam.before_next("GetRole", |iam| {
+        iam.remove_role("r0000");
+    });
+    let (told, ended) = searched(&iam, &[]).await;
+    assert_eq!(
+        (told, ended.unwrap()),
+        (vec!["r0001".to_owned()], Searched::Whole)
+    );
+    iam.fail_always("GetRole", iam_error("GetRole", "AccessDenied", "no"));
+    iam.forget_calls();
+    assert_eq!(searched(&iam, &[]).await.1.unwrap_err().operation, "GetRole");
+}
+
+/// Chooses for so many roles of ours, and says what that cost.
+async fn chosen(iam: &FakeIam, lists: &mut Lists, ours: usize) -> (Method, usize) {
+    let mut calls = 0;
+    let method = choose(lists, ours, 0, [iam.clone(), iam.clone()], &mut calls).await;
+    assert_eq!(calls, iam.count("GetAccountSummary"));
+    iam.forget_calls();
+    (method, calls)
+}
+
+#[tokio::test]
+async fn the_size_of_an_account_is_asked_for_only_where_it_decides() {
+    let iam = account(2_000);
+    // A hundred and one pages at most, of ten thousand roles.
+    let lists = Method::Lists { wide: false };
+    assert_eq!(chosen(&iam, &mut Lists::default(), 26).await, (lists, 0));
+    let mut known = Lists::default();
+    assert_eq!(chosen(&iam, &mut known, 25).await, (lists, 1));
+    assert_eq!(known.roles, Some(2_000));
+    assert_eq!(chosen(&iam, &mut known, 5).await, (Method::Each(Why::Cheaper), 1));
+    // What the lists told is believed from then on.
+    known.listed = true;
+    assert_eq!(chosen(&iam, &mut known, 5).await, (Method::Each(Why::Cheaper), 0));
+    known.tells_boundaries = Some(false);
+    assert_eq!(
+        chosen(&iam, &mut known, 1_000).await,
+        (Method::Each(Why::BoundariesUntold), 0)
+    );
+}
+
+#[tokio::test]
+async fn an_account_that_tells_its_size_to_nobody_is_listed() {
+    let iam = account(2);
+    let denied = || iam_error("GetAccountSummary", "AccessDenied", "no");
+    iam.fail_next("GetAccountSummary", denied());
+    // The other credentials may.
+    assert_eq!(
+        chosen(&iam, &mut Lists::default(), 1).await,
+        (Method::Lists { wide: false }, 2)
+    );
+    iam.fail_always("GetAccountSummary", denied());
+    assert_eq!(
+        chosen(&iam, &mut Lists::default(), 1).await,
+        (Method::Lists { wide: false }, 2)
+    );
 }

@@ -7,7 +7,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::retry::RetryConfig;
@@ -130,12 +132,43 @@ pub trait Accounts: Send + Sync {
 
 type SessionResult = Result<Arc<Session>, SessionError>;
 type LookUp = Shared<BoxFuture<'static, SessionResult>>;
-type LookUps = Arc<Mutex<HashMap<AccountRef, LookUp>>>;
+type LookUps = Arc<Mutex<HashMap<AccountRef, Kept<LookUp>>>>;
 type Paces = Arc<Mutex<HashMap<AccountId, Arc<Pace>>>>;
+
+/// A session that nobody has asked for so long is let go: no class names its account, role and external id any more. Those
+/// that one names are asked for each sweep, and when the class is looked at.
+const IDLE: Duration = Duration::from_secs(24 * 3_600);
+
+/// Something, and when it was last asked for.
+struct Kept<T> {
+    of: T,
+    asked: Instant,
+}
+
+/// What is kept under a key, or begun now. What has been idle is dropped where something is begun.
+fn kept<K: Hash + Eq + Clone, T: Clone>(
+    all: &mut HashMap<K, Kept<T>>,
+    key: &K,
+    now: Instant,
+    begin: impl FnOnce() -> T,
+) -> T {
+    if let Some(kept) = all.get_mut(key) {
+        kept.asked = now;
+        return kept.of.clone();
+    }
+    all.retain(|_, kept| now.saturating_duration_since(kept.asked) < IDLE);
+    let of = begin();
+    let begun = Kept {
+        of: of.clone(),
+        asked: now,
+    };
+    all.insert(key.clone(), begun);
+    of
+}
 
 /// [`Accounts`] over the AWS SDK.
 ///
-/// A session stays for the life of the process; the SDK renews its credentials before they expire.
+/// A session stays as long as somebody asks for it; the SDK renews its credentials before they expire.
 /// Failures are not kept: every caller backs off for itself, and a trust policy that has just been
 /// put right should work at the next attempt. Callers that come while a look-up runs share it and
 /// its outcome, so a thousand objects of one class cost one request.
@@ -199,10 +232,10 @@ impl SdkAccounts {
     }
 
     fn shared_look_up(&self, account: &AccountRef) -> LookUp {
-        lock(&self.look_ups)
-            .entry(account.clone())
-            .or_insert_with(|| self.start_look_up(account))
-            .clone()
+        let mut look_ups = lock(&self.look_ups);
+        kept(&mut look_ups, account, Instant::now(), || {
+            self.start_look_up(account)
+        })
     }
 
     /// A task of its own, so that the look-up goes on when the caller that began it is cancelled:
@@ -385,4 +418,23 @@ fn without_external_id(mut error: AwsError, role: Option<&AssumeRole>) -> AwsErr
         error.message = error.message.replace(id, "***");
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever changes a class's role or external id again and again would fill the memory.
+    #[test]
+    fn a_session_that_nobody_asks_for_any_more_is_let_go() {
+        let (mut all, begin) = (HashMap::new(), Instant::now());
+        assert_eq!(kept(&mut all, &"a", begin, || 1), 1);
+        assert_eq!(kept(&mut all, &"b", begin, || 2), 2);
+        let later = begin + IDLE / 2;
+        assert_eq!(kept(&mut all, &"a", later, || 3), 1);
+        assert_eq!(kept(&mut all, &"c", begin + IDLE, || 4), 4);
+        let mut names: Vec<&str> = all.into_keys().collect();
+        names.sort_unstable();
+        assert_eq!(names, ["a", "c"]);
+    }
 }

@@ -1,4 +1,4 @@
-//! What the operator asks of IAM, as a trait: one method a call, so that a test can count calls and
+//! What the operator asks of IAM, as a trait: one method a call, so that each keeps the pace of its own and a test can count calls and
 //! fail any of them. `SdkIam` performs them; the fake in `tests/support` behaves like IAM.
 //!
 //! No method decides, retries or interprets: an error is handed on as IAM gave it, and a delete of
@@ -84,9 +84,31 @@ pub trait IamApi: Send + Sync + Debug {
     /// DetachRolePolicy. `NoSuchEntity` for a missing role and for a policy that isn't attached.
     async fn detach_role_policy(&self, name: &RoleName, policy: &PolicyArn) -> Result<(), AwsError>;
 
-    /// All pages of ListAttachedRolePolicies and ListRolePolicies, then GetRolePolicy for each
-    /// inline policy: two calls and one for each. A policy that vanishes in between is left out.
-    async fn role_content(&self, name: &RoleName) -> Result<RoleContent, AwsError>;
+    /// All pages of ListAttachedRolePolicies: the managed policies that are attached.
+    async fn attached_policies(&self, name: &RoleName) -> Result<BTreeSet<PolicyArn>, AwsError>;
+
+    /// All pages of ListRolePolicies: the names of the inline policies.
+    async fn inline_policies(&self, name: &RoleName) -> Result<BTreeSet<String>, AwsError>;
+
+    /// GetRolePolicy: the document of an inline policy as JSON text, percent-decoded. `NoSuchEntity` for a missing role and
+    /// for a missing policy.
+    async fn inline_policy(&self, name: &RoleName, policy: &str) -> Result<String, AwsError>;
+
+    /// The three above, with one call for each inline policy. A policy that vanishes in between is left out.
+    async fn role_content(&self, name: &RoleName) -> Result<RoleContent, AwsError> {
+        let attached = self.attached_policies(name).await?;
+        let mut inline = BTreeMap::new();
+        for policy in self.inline_policies(name).await? {
+            match self.inline_policy(name, &policy).await {
+                Ok(document) => {
+                    inline.insert(policy, document);
+                }
+                Err(error) if error.is_no_such_entity() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(RoleContent { inline, attached })
+    }
 
     /// All pages of ListInstanceProfilesForRole: the names of the instance profiles that the role is in.
     async fn instance_profiles(&self, name: &RoleName) -> Result<BTreeSet<String>, AwsError>;

@@ -19,7 +19,7 @@ use crate::fair_queue::{Queue, Urgency};
 use crate::iam::arn::{OidcProviderArn, PolicyArn};
 use crate::iam::name::RoleName;
 use crate::iam::quota::AccountQuotas;
-use crate::iam::role::{NewRole, RoleContent, RoleDetails, RoleHeader, RoleSettings};
+use crate::iam::role::{NewRole, RoleDetails, RoleHeader, RoleSettings};
 
 /// How often a call is made again that was throttled each time. AWS has not carried it out, so that is safe. Where
 /// three of ten calls are throttled at random, one in a million calls fails after all.
@@ -303,9 +303,18 @@ impl IamApi for Paced {
             .await
     }
 
-    /// Several requests, paced and repeated as one: they come together always.
-    async fn role_content(&self, name: &RoleName) -> Result<RoleContent, AwsError> {
-        self.call("ListRolePolicies", || self.iam.role_content(name))
+    async fn attached_policies(&self, name: &RoleName) -> Result<BTreeSet<PolicyArn>, AwsError> {
+        self.call("ListAttachedRolePolicies", || self.iam.attached_policies(name))
+            .await
+    }
+
+    async fn inline_policies(&self, name: &RoleName) -> Result<BTreeSet<String>, AwsError> {
+        self.call("ListRolePolicies", || self.iam.inline_policies(name))
+            .await
+    }
+
+    async fn inline_policy(&self, name: &RoleName, policy: &str) -> Result<String, AwsError> {
+        self.call("GetRolePolicy", || self.iam.inline_policy(name, policy))
             .await
     }
 

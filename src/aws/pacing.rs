@@ -3,8 +3,9 @@
 //!
 //! AWS doesn't publish IAM's limits, and others in the account use them up, too. So there is no limit to begin with.
 //! The first throttled call sets one, at a little less than what went through during the last second; from there it is
-//! raised slowly towards the rate that was throttled, and beyond it more slowly. That is a token bucket with additive
-//! probing and multiplicative decrease, one for each action, since AWS counts by action.
+//! raised by a tenth a window towards the rate that was throttled, from there by steps that begin at a fiftieth and grow to
+//! a third, and doubled where throttling has turned out to be noise. That is a token bucket whose rate is multiplied both
+//! ways, one for each action, since AWS counts by action.
 //!
 //! Not all throttling comes from the rate: an overloaded service turns away some share of the calls whatever their
 //! rate. To slow down then only makes things worse, each time by that share. So where calls at a rate well below one

@@ -16,7 +16,7 @@ use crate::iam::arn::{OidcProviderArn, PolicyArn};
 use crate::iam::document::decode;
 use crate::iam::name::RoleName;
 use crate::iam::quota::AccountQuotas;
-use crate::iam::role::{NewRole, RoleContent, RoleDetails, RoleHeader, RoleSettings};
+use crate::iam::role::{NewRole, RoleDetails, RoleHeader, RoleSettings};
 
 mod convert;
 mod lists;
@@ -31,63 +31,6 @@ pub(super) struct SdkIam {
 impl SdkIam {
     pub(super) fn new(client: Client) -> Self {
         SdkIam { client }
-    }
-
-    async fn attached(&self, name: &RoleName) -> Result<BTreeSet<PolicyArn>, AwsError> {
-        const OPERATION: &str = "ListAttachedRolePolicies";
-        let mut attached = BTreeSet::new();
-        let mut pages = self
-            .client
-            .list_attached_role_policies()
-            .role_name(name.as_str())
-            .into_paginator()
-            .send();
-        let mut more = true;
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| from_sdk(OPERATION, &error))?;
-            more = page.is_truncated();
-            for policy in page.attached_policies() {
-                attached.insert(parse_attached(OPERATION, policy)?);
-            }
-        }
-        // The paginator ends silently at a page that has no marker or repeats one.
-        if more {
-            return Err(partial(OPERATION));
-        }
-        Ok(attached)
-    }
-
-    async fn inline_names(&self, name: &RoleName) -> Result<BTreeSet<String>, AwsError> {
-        const OPERATION: &str = "ListRolePolicies";
-        let mut names = BTreeSet::new();
-        let mut pages = self
-            .client
-            .list_role_policies()
-            .role_name(name.as_str())
-            .into_paginator()
-            .send();
-        let mut more = true;
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| from_sdk(OPERATION, &error))?;
-            more = page.is_truncated();
-            names.extend(page.policy_names);
-        }
-        if more {
-            return Err(partial(OPERATION));
-        }
-        Ok(names)
-    }
-
-    async fn inline_document(&self, name: &RoleName, policy: &str) -> Result<String, AwsError> {
-        let answer = self
-            .client
-            .get_role_policy()
-            .role_name(name.as_str())
-            .policy_name(policy)
-            .send()
-            .await
-            .map_err(|error| from_sdk("GetRolePolicy", &error))?;
-        Ok(decode(answer.policy_document()).into_owned())
     }
 }
 
@@ -273,19 +216,61 @@ impl IamApi for SdkIam {
             .map_err(|error| from_sdk("DetachRolePolicy", &error))
     }
 
-    async fn role_content(&self, name: &RoleName) -> Result<RoleContent, AwsError> {
-        let attached = self.attached(name).await?;
-        let mut inline = BTreeMap::new();
-        for policy in self.inline_names(name).await? {
-            match self.inline_document(name, &policy).await {
-                Ok(document) => {
-                    inline.insert(policy, document);
-                }
-                Err(error) if error.is_no_such_entity() => {}
-                Err(error) => return Err(error),
+    async fn attached_policies(&self, name: &RoleName) -> Result<BTreeSet<PolicyArn>, AwsError> {
+        const OPERATION: &str = "ListAttachedRolePolicies";
+        let mut attached = BTreeSet::new();
+        let mut pages = self
+            .client
+            .list_attached_role_policies()
+            .role_name(name.as_str())
+            .into_paginator()
+            .send();
+        let mut more = true;
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| from_sdk(OPERATION, &error))?;
+            more = page.is_truncated();
+            for policy in page.attached_policies() {
+                attached.insert(parse_attached(OPERATION, policy)?);
             }
         }
-        Ok(RoleContent { inline, attached })
+        // The paginator ends silently at a page that has no marker or repeats one.
+        if more {
+            return Err(partial(OPERATION));
+        }
+        Ok(attached)
+    }
+
+    async fn inline_policies(&self, name: &RoleName) -> Result<BTreeSet<String>, AwsError> {
+        const OPERATION: &str = "ListRolePolicies";
+        let mut names = BTreeSet::new();
+        let mut pages = self
+            .client
+            .list_role_policies()
+            .role_name(name.as_str())
+            .into_paginator()
+            .send();
+        let mut more = true;
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| from_sdk(OPERATION, &error))?;
+            more = page.is_truncated();
+            names.extend(page.policy_names);
+        }
+        if more {
+            return Err(partial(OPERATION));
+        }
+        Ok(names)
+    }
+
+    async fn inline_policy(&self, name: &RoleName, policy: &str) -> Result<String, AwsError> {
+        let answer = self
+            .client
+            .get_role_policy()
+            .role_name(name.as_str())
+            .policy_name(policy)
+            .send()
+            .await
+            .map_err(|error| from_sdk("GetRolePolicy", &error))?;
+        Ok(decode(answer.policy_document()).into_owned())
     }
 
     async fn instance_profiles(&self, name: &RoleName) -> Result<BTreeSet<String>, AwsError> {

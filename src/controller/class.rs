@@ -9,25 +9,25 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::controller::Action;
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use tracing::{Instrument, debug, info_span, warn};
 
 use super::context::{Context, GuardedClass, GuardedRole};
 use super::failure;
-use super::marks::placement;
+use super::marks::{carries_finalizer, placement};
 use super::reach::account_ref;
+use super::watch::PAGE;
 use crate::api::condition::{self, reasons, types};
 use crate::api::{
     CLASS_FINALIZER, DEFAULT_CLASS_ANNOTATION, FIELD_MANAGER, MlServiceRoleClass, MlServiceRoleClassStatus,
-    ROLE_FINALIZER,
 };
 use crate::aws::{ErrorClass, IamApi, Session};
 use crate::cluster::{ClusterError, Event};
 use crate::fair_queue::Urgency;
 use crate::guard::{self, ClassRules, Refusal};
 use crate::iam::arn::{Issuer, OidcProviderArn};
-use crate::plan::{KnownBoundary, Tenure, boundary_change, class_conditions, default_class_remark, kept};
+use crate::plan::{Keepers, KnownBoundary, Tenure, boundary_change, class_conditions, default_class_remark};
 
 /// A class whose account is as it says is looked at again after this long.
 const RECHECK: Duration = Duration::from_secs(600);
@@ -96,11 +96,10 @@ async fn hold(class: &MlServiceRoleClass, context: &Context) -> Result<MlService
 
 async fn let_go(class: &MlServiceRoleClass, context: &Arc<Context>) -> Result<Action, ClusterError> {
     let name = class.name_any();
-    // Asked of the API server, not of the cache: a placement written a moment ago counts.
-    let roles: Api<GuardedRole> = Api::all(context.client.clone());
-    let listed = roles.list(&ListParams::default()).await?;
-    let tenures: Vec<Tenure> = listed.items.iter().map(tenure).collect();
-    if let Some(why) = kept(&name, &tenures) {
+    // Before the list: whoever begins later finds the class being deleted, and what those wrote that have ended by now
+    // stands on it.
+    let in_use = context.is_class_in_use(&name);
+    if let Some(why) = keepers(&context.client, &name).await?.refusal() {
         let mut status = class.status.clone().unwrap_or_default();
         let generation = class.metadata.generation;
         let conditions = class_conditions(Err(why), Ok(()));
@@ -109,7 +108,7 @@ async fn let_go(class: &MlServiceRoleClass, context: &Arc<Context>) -> Result<Ac
         publish(class, status, context).await?;
         return Ok(Action::requeue(RECHECK_DELETING));
     }
-    if context.is_class_in_use(&name) {
+    if in_use {
         debug!("the class is being deleted, and a reconcile may be about to place a role by it");
         return Ok(Action::requeue(RECHECK_DELETING));
     }
@@ -120,7 +119,26 @@ async fn let_go(class: &MlServiceRoleClass, context: &Arc<Context>) -> Result<Ac
         .cloned()
         .collect();
     set_finalizers(class, finalizers, context).await?;
+    context.class_accounts.forget(&name);
     Ok(Action::await_change())
+}
+
+/// Asked of the API server, not of the cache: a placement written a moment ago counts. Nothing stays of a page but what
+/// it comes to, since while a class is kept this is asked again and again, and of everybody.
+async fn keepers<'a>(client: &Client, class: &'a str) -> Result<Keepers<'a>, ClusterError> {
+    let roles: Api<GuardedRole> = Api::all(client.clone());
+    let mut keepers = Keepers::new(class);
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let listed = roles.list(&page).await?;
+        for role in &listed.items {
+            keepers.note(&tenure(role));
+        }
+        match listed.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => page.continue_token = Some(next),
+            None => return Ok(keepers),
+        }
+    }
 }
 
 fn tenure(role: &GuardedRole) -> Tenure {
@@ -128,7 +146,7 @@ fn tenure(role: &GuardedRole) -> Tenure {
         object: format!("{}/{}", role.namespace().unwrap_or_default(), role.name_any()),
         class_name: role.read().map(|role| role.spec.class_name).map_err(|_| ()),
         placement: placement(role).transpose(),
-        has_finalizer: role.finalizers().iter().any(|f| f == ROLE_FINALIZER),
+        has_finalizer: carries_finalizer(role),
     }
 }
 
@@ -222,6 +240,7 @@ async fn reach(
         .session(&account_ref(rules))
         .await
         .map_err(|error| failure::of_session_for_class(&error))?;
+    context.class_accounts.note(&rules.name, &session.account);
     status.account_id = Some(session.account.to_string());
     status.partition = Some(session.partition.to_string());
     let iam = session.iam_for("", Urgency::Urgent);
@@ -318,3 +337,6 @@ async fn publish(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

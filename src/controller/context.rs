@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::channel::mpsc::UnboundedSender;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::Store;
 use kube::{Client, ResourceExt};
+use tokio::sync::Notify;
 
 use super::agenda::Agenda;
 use super::index::Index;
+use super::reach::ClassAccounts;
 use super::record::Record;
 use super::sweep::Sweeps;
+use super::woken::Woken;
 use crate::api::{MlServiceRole, MlServiceRoleClass};
 use crate::aws::Accounts;
 use crate::cluster::{Account, Events, Guarded, Kubernetes};
@@ -77,10 +79,12 @@ pub struct Context {
     pub agenda: Agenda,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Wakes classes up.
-    pub wake_class: UnboundedSender<ObjectRef<GuardedClass>>,
-    /// Wakes roles up.
-    pub wake_role: UnboundedSender<ObjectRef<GuardedRole>>,
+    /// Told when there is something new on the agenda.
+    pub news: Notify,
+    /// Which account each class is of.
+    pub class_accounts: ClassAccounts,
+    /// Classes that are to be looked at.
+    pub woken_classes: Arc<Woken>,
     started: Instant,
     stopping: AtomicBool,
     records: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Record>>>>,
@@ -110,8 +114,6 @@ impl Context {
         issuer: Issuer,
         timing: Timing,
         metrics: Arc<Metrics>,
-        wake_class: UnboundedSender<ObjectRef<GuardedClass>>,
-        wake_role: UnboundedSender<ObjectRef<GuardedRole>>,
     ) -> Self {
         Self {
             kubernetes: Kubernetes::new(client.clone(), operator_namespace),
@@ -126,8 +128,9 @@ impl Context {
             sweeps: Sweeps::default(),
             agenda: Agenda::default(),
             metrics,
-            wake_class,
-            wake_role,
+            news: Notify::new(),
+            class_accounts: ClassAccounts::default(),
+            woken_classes: Arc::default(),
             started: Instant::now(),
             stopping: AtomicBool::new(false),
             records: Mutex::default(),

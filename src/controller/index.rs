@@ -80,9 +80,11 @@ impl Index {
 
     /// Notes a ServiceAccount's marks; `None` is one that went.
     pub fn note_account(&self, namespace: &str, name: &str, account: Option<&Account>) {
+        // Before others have to wait: it is unpacked.
+        let marks = account.map(Marks::of).unwrap_or_default();
         let mut accounts = write(&self.accounts);
         let here = accounts.entry(namespace.to_owned()).or_default();
-        here.note(name, account);
+        here.note(name, marks);
         if here.is_empty() {
             accounts.remove(namespace);
         }
@@ -93,7 +95,7 @@ impl Index {
         let mut fresh: HashMap<String, Accounts> = HashMap::new();
         for account in all {
             let here = fresh.entry(account.namespace().unwrap_or_default()).or_default();
-            here.note(&account.name_any(), Some(account));
+            here.note(&account.name_any(), Marks::of(account));
         }
         fresh.retain(|_, here| !here.is_empty());
         *write(&self.accounts) = fresh;
@@ -137,23 +139,39 @@ impl Roles {
     }
 }
 
-impl Accounts {
-    fn note(&mut self, name: &str, account: Option<&Account>) {
-        if let Some(former) = self.bound_by.remove(name) {
-            take(&mut self.bound, &former, name);
-        }
-        self.others.remove(name);
-        let Some(account) = account else { return };
+/// What a ServiceAccount's annotations say of whom it has to do with.
+#[derive(Debug, Default)]
+struct Marks {
+    bound_by: Option<String>,
+    /// It names a former ARN, or carries a mark that can't be read.
+    concerns_everybody: bool,
+}
+
+impl Marks {
+    fn of(account: &Account) -> Self {
         let annotations = account.annotations();
         let mark = annotations.get(BOUND_BY_ANNOTATION);
         let by = mark.and_then(|mark| BoundBy::parse(mark));
         let is_odd = mark.is_some() && by.is_none();
-        if is_odd || annotations.contains_key(PREVIOUS_ROLE_ARN_ANNOTATION) {
+        Self {
+            bound_by: by.map(|by| by.name),
+            concerns_everybody: is_odd || annotations.contains_key(PREVIOUS_ROLE_ARN_ANNOTATION),
+        }
+    }
+}
+
+impl Accounts {
+    fn note(&mut self, name: &str, marks: Marks) {
+        if let Some(former) = self.bound_by.remove(name) {
+            take(&mut self.bound, &former, name);
+        }
+        self.others.remove(name);
+        if marks.concerns_everybody {
             self.others.insert(name.into());
         }
-        if let Some(by) = by {
-            put(&mut self.bound, &by.name, name);
-            self.bound_by.insert(name.into(), by.name.into());
+        if let Some(by) = marks.bound_by {
+            put(&mut self.bound, &by, name);
+            self.bound_by.insert(name.into(), by.into());
         }
     }
 

@@ -63,11 +63,8 @@ pub async fn maintain(
     };
     let placement = work.placement().clone();
     let arn = placement.role_arn.clone();
-    let known = record.synced.as_ref();
-    let urgency = match known.is_some_and(|synced| synced.generation == object.metadata.generation) {
-        true => Urgency::Routine,
-        false => Urgency::Urgent,
-    };
+    let class = class_version(context, &placement.class);
+    let urgency = urgency(record.synced.as_ref(), object.metadata.generation, &class);
     let iam = session.iam_for(&object.namespace().unwrap_or_default(), urgency);
     let mut driven = drive(
         context,
@@ -110,6 +107,16 @@ pub async fn maintain(
             bindings,
             updates,
         },
+    }
+}
+
+/// Somebody waits for what comes of a change of spec or class, and for nothing else.
+fn urgency(synced: Option<&Synced>, generation: Option<i64>, class: &ClassVersion) -> Urgency {
+    let is_same = |synced: &Synced| synced.generation == generation && synced.class == *class;
+    if synced.is_some_and(is_same) {
+        Urgency::Routine
+    } else {
+        Urgency::Urgent
     }
 }
 
@@ -340,4 +347,26 @@ fn usable_class(
         )));
     }
     Ok((rules, issuers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_spec_or_class_goes_before_looks_at_what_is_in_order() {
+        let synced = Synced {
+            generation: Some(2),
+            class: [1; 32],
+            bound: Box::default(),
+        };
+        for (known, generation, class, expected) in [
+            (Some(&synced), 2, [1; 32], Urgency::Routine),
+            (Some(&synced), 3, [1; 32], Urgency::Urgent),
+            (Some(&synced), 2, [2; 32], Urgency::Urgent),
+            (None, 2, [1; 32], Urgency::Urgent),
+        ] {
+            assert_eq!(urgency(known, Some(generation), &class), expected);
+        }
+    }
 }

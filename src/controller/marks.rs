@@ -33,11 +33,15 @@ pub fn placement(object: &impl Marked) -> Result<Option<Placement>, Refusal> {
         .transpose()
 }
 
+/// Whether the object carries our finalizer, with a placement or without.
+pub fn carries_finalizer(object: &impl Marked) -> bool {
+    object
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == ROLE_FINALIZER)
+}
+
 /// Whether a role may exist already.
 pub fn has_finalizer(object: &impl Marked) -> bool {
-    object.placement_annotation().is_some()
-        && object
-            .finalizers()
-            .iter()
-            .any(|finalizer| finalizer == ROLE_FINALIZER)
+    carries_finalizer(object) && object.placement_annotation().is_some()
 }

@@ -21,6 +21,7 @@ mod start;
 pub mod sweep;
 mod unreadable;
 mod watch;
+mod woken;
 mod workers;
 
 pub use start::{Settings, start};

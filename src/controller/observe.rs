@@ -182,6 +182,9 @@ fn service_accounts(
 ) -> Vec<ServiceAccountState> {
     let namespace = object.namespace().unwrap_or_default();
     let wanted: Vec<String> = service_account_names(object);
+    let marked = context.index.marked_for(&namespace, &object.name_any());
+    let is_kept = |name: &str| wanted.iter().any(|wanted| wanted == name) || marked.contains(name);
+    record.retain_service_accounts(is_kept, now);
     let mut service_accounts = Vec::new();
     for name in &wanted {
         let key = ObjectRef::new(name).within(&namespace);
@@ -192,7 +195,7 @@ fn service_accounts(
             .map(|account| account.state());
         service_accounts.extend(record.newest_service_account(name, cached, now));
     }
-    for name in context.index.marked_for(&namespace, &object.name_any()) {
+    for name in marked {
         let key = ObjectRef::new(&name).within(&namespace);
         let Some(account) = context.caches.service_accounts.get(&key) else {
             continue;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use tracing::{Instrument, debug, info_span, warn};
 
@@ -14,7 +13,7 @@ use super::marks::{has_finalizer, placement};
 use super::observe;
 use super::record::{Pause, Record};
 use super::report::{self, Facts};
-use super::{depart, maintain, unreadable, watch};
+use super::{depart, maintain, unreadable, watch, workers};
 use crate::api::condition::reasons;
 use crate::api::{MlServiceRole, ROLE_FINALIZER};
 use crate::fair_queue::Urgency;
@@ -28,14 +27,13 @@ const RETRY_OUTDATED: Duration = Duration::from_millis(200);
 /// What somebody waits for goes before a look at what was in order. The status can be forged; more than a place in the
 /// queue can't be got by that.
 ///
-/// `hurried`: its class says something else than before.
-pub fn urgency(object: &GuardedRole, hurried: bool) -> Urgency {
+/// `read` is none where it can't be read. `hurried`: its class says something else than before.
+pub fn urgency(object: &GuardedRole, read: Option<&MlServiceRole>, hurried: bool) -> Urgency {
     let seen = |object: &MlServiceRole| {
         let status = object.status.as_ref();
         status.and_then(|status| status.observed_generation) == object.metadata.generation
     };
-    let settled =
-        object.meta().deletion_timestamp.is_none() && object.read().is_ok_and(|object| seen(&object));
+    let settled = object.meta().deletion_timestamp.is_none() && read.is_some_and(seen);
     if settled && !hurried {
         Urgency::Routine
     } else {
@@ -115,7 +113,8 @@ async fn with(
         context.release(uid);
         wake_class(context, conclusion.class.as_deref());
         let roles = &context.caches.roles;
-        watch::wake_rivals(roles, &context.index, &context.wake_role, &conclusion.object);
+        let wake = |role| workers::wake(context, role);
+        watch::wake_rivals(roles, &context.index, &wake, &conclusion.object);
         return None;
     }
     conclude(context, record, conclusion, key, started).await
@@ -293,7 +292,6 @@ fn wake_class(context: &Context, class: Option<&str>) {
             .is_some_and(|class| class.metadata.deletion_timestamp.is_some())
     };
     if let Some(name) = class.filter(|name| deleting(name)) {
-        // A closed channel means that the process is stopping.
-        let _ = context.wake_class.unbounded_send(ObjectRef::new(name));
+        context.woken_classes.wake(name);
     }
 }

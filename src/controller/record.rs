@@ -209,6 +209,12 @@ impl Record {
         known.is_none_or(|(_, known)| known.packed.is_none() && known.live.state == RoleState::Unknown)
     }
 
+    /// Whether something is known of a role that was learnt after `since`.
+    pub fn is_known_since(&self, role: &RoleName, since: Duration) -> bool {
+        let known = self.roles.iter().find(|(name, _)| name == role);
+        !self.knows_nothing_of(role) && known.is_some_and(|(_, known)| known.live.as_of > since)
+    }
+
     /// Notes that `before` became `after` by our hand.
     pub fn object_written(&mut self, before: &MlServiceRole, mut after: MlServiceRole) {
         // Until the next look at the object, which may be long after the cache shows this, it lies here.
@@ -290,6 +296,16 @@ impl Record {
                 cached
             }
         }
+    }
+
+    /// Forgets what is remembered of ServiceAccounts besides these: whoever names ever other ones would fill the memory.
+    /// A write of ours that the cache may not show yet is remembered for its time.
+    pub fn retain_service_accounts(&mut self, kept: impl Fn(&str) -> bool, now: Duration) {
+        self.service_accounts
+            .retain(|name, written| kept(name) || now.saturating_sub(written.at) < CACHE_LAG);
+        self.cached_versions
+            .retain(|(name, _)| kept(name) || self.service_accounts.contains_key(&**name));
+        self.rebinds.retain(|(name, _)| kept(name));
     }
 
     /// Until when a write of ours is believed over the cache. One that was undone at once by somebody else leaves

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::channel::mpsc;
 use futures::{StreamExt, stream};
 use kube::runtime::controller::Controller;
 use kube::runtime::reflector::{self, Store};
@@ -65,8 +64,6 @@ pub async fn start(
     let (class_reader, class_writer) = reflector::store::<GuardedClass>();
     let (account_reader, account_writer) = reflector::store();
     let (namespace_reader, namespace_writer) = reflector::store();
-    let (wake_role, woken_roles) = mpsc::unbounded();
-    let (wake_class, woken_classes) = mpsc::unbounded();
     let context = Arc::new(Context::new(
         client.clone(),
         &settings.namespace,
@@ -86,10 +83,12 @@ pub async fn start(
             max_backoff: settings.max_backoff,
         },
         Arc::clone(&settings.metrics),
-        wake_class.clone(),
-        wake_role.clone(),
     ));
     gauges::show(&context);
+    let wake_role: watch::Wake = {
+        let context = Arc::clone(&context);
+        Arc::new(move |role| workers::wake(&context, role))
+    };
 
     let mut watches = JoinSet::new();
     let forget = {
@@ -115,7 +114,7 @@ pub async fn start(
         move |role: &MlServiceRole| context.hurry(role.metadata.uid.as_deref().unwrap_or_default())
     };
     let of_class = watch::of_class(roles.clone(), wake_role.clone(), hurry);
-    let class_itself = watch::classes(class_reader.clone(), wake_class);
+    let class_itself = watch::classes(class_reader.clone(), Arc::clone(&context.woken_classes));
     watches.spawn(watch::keep(
         Api::all(client.clone()),
         class_writer,
@@ -170,13 +169,8 @@ pub async fn start(
         _ = async { tokio::join!(filled, begin) } => {}
         () = stop.cancelled() => return true,
     }
-    let role_workers = workers::run(
-        Arc::clone(&context),
-        woken_roles,
-        settings.concurrency,
-        stop.clone(),
-    );
-    let class_controller = class_controller(&context, &class_reader, woken_classes, &stop);
+    let role_workers = workers::run(Arc::clone(&context), settings.concurrency, stop.clone());
+    let class_controller = class_controller(&context, &class_reader, &stop);
     let work = async {
         tokio::join!(role_workers, class_controller);
     };
@@ -201,12 +195,11 @@ pub async fn start(
     drained
 }
 
-async fn class_controller(
-    context: &Arc<Context>,
-    classes: &Store<GuardedClass>,
-    woken: mpsc::UnboundedReceiver<reflector::ObjectRef<GuardedClass>>,
-    stop: &CancellationToken,
-) {
+async fn class_controller(context: &Arc<Context>, classes: &Store<GuardedClass>, stop: &CancellationToken) {
+    let woken = stream::unfold(Arc::clone(&context.woken_classes), |woken| async move {
+        let name = woken.next().await;
+        Some((reflector::ObjectRef::new(&name), woken))
+    });
     Controller::for_stream(stream::pending(), classes.clone())
         .reconcile_on(woken)
         .graceful_shutdown_on(stop.clone().cancelled_owned())

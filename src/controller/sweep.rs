@@ -5,13 +5,15 @@
 //! interval, to read their roles themselves. Writes nothing to AWS.
 
 mod account;
+pub mod method;
 pub mod pass;
 mod state;
+pub mod strays;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::StreamExt;
 use kube::runtime::reflector::ObjectRef;
@@ -24,11 +26,14 @@ pub use self::state::{Findings, Report, Sweeps};
 use self::account::{Accounting, Memory, Ours};
 use self::pass::Target;
 use super::context::{Context, GuardedClass, GuardedRole};
-use super::marks::{has_finalizer, placement};
+use super::marks::{carries_finalizer, placement};
 use super::reach::account_ref;
+use super::workers;
 use crate::api::condition::events;
 use crate::aws::Session;
+use crate::aws::paced::Paced;
 use crate::cluster::Event;
+use crate::fair_queue::Urgency;
 use crate::guard::{self, ClassRules};
 use crate::iam::arn::{AccountId, RoleArn};
 use crate::plan::sweep::{Method, Noted, Why};
@@ -44,6 +49,12 @@ struct SweptClass {
     session: Arc<Session>,
 }
 
+impl SweptClass {
+    fn iam(&self) -> Paced {
+        self.session.iam_for("", Urgency::Routine)
+    }
+}
+
 /// Goes round until the future is dropped.
 pub async fn run(context: Arc<Context>) {
     let mut memories: HashMap<AccountId, Memory> = HashMap::new();
@@ -55,7 +66,7 @@ pub async fn run(context: Arc<Context>) {
         if first {
             wake_forgotten(&context, &each);
         }
-        let next = began + jittered(context.timing.sweep_interval);
+        let next = began + jittered(context.timing.sweep_interval, chance());
         let over = if first {
             Duration::from_secs(1) * u32::try_from(each.len()).unwrap_or(u32::MAX) / WOKEN_A_SECOND
         } else {
@@ -70,7 +81,9 @@ pub async fn run(context: Arc<Context>) {
 /// One round. Answers whose roles are to be read one by one.
 async fn round(context: &Arc<Context>, memories: &mut HashMap<AccountId, Memory>) -> Vec<Arc<Ours>> {
     let mut ours = ours(context);
-    context.sweeps.keep(&ours.keys().cloned().collect());
+    context
+        .sweeps
+        .keep(&ours.keys().cloned().collect(), &reached_before(context));
     let classes = classes(context).await;
     let mut accounts: BTreeMap<AccountId, Vec<SweptClass>> = BTreeMap::new();
     for class in classes {
@@ -109,11 +122,10 @@ fn ours(context: &Context) -> HashMap<AccountId, Vec<Arc<Ours>>> {
         let known = context.known_record(&uid);
         let known = known.as_ref().and_then(|record| record.try_lock().ok());
         let found = known.and_then(|record| record.target.clone());
+        // The cheap question first: the annotation is unpacked.
         let placed = || {
-            placement(&*cached)
-                .ok()
-                .flatten()
-                .filter(|_| has_finalizer(&*cached))
+            let placed = carries_finalizer(&*cached).then(|| placement(&*cached));
+            placed?.ok().flatten()
         };
         let Some((class, arn)) = found.or_else(|| placed().map(|placed| (placed.class, placed.role_arn)))
         else {
@@ -128,6 +140,15 @@ fn ours(context: &Context) -> HashMap<AccountId, Vec<Arc<Ours>>> {
         }));
     }
     ours
+}
+
+/// The accounts that classes reached, as they say. Whether they are reached now remains to be seen.
+fn reached_before(context: &Context) -> HashSet<AccountId> {
+    let classes = context.caches.classes.state();
+    let told = classes
+        .iter()
+        .filter_map(|class| class.read().ok()?.status?.account_id);
+    told.filter_map(|account| account.parse().ok()).collect()
 }
 
 /// The classes whose account can be reached, in the order of their names.
@@ -183,17 +204,20 @@ async fn take_turns(context: &Context, mut each: Vec<Arc<Ours>>, over: Duration)
     if count == 0 {
         return;
     }
-    let began = Instant::now();
-    let recently = context.now().saturating_sub(context.timing.sweep_interval / 2);
+    let (began, noticed) = (Instant::now(), context.now());
+    let half = context.timing.sweep_interval / 2;
     // Uids are random, so that no namespace has all its turns together, and the order is the same each time.
     each.sort_by(|a, b| a.uid.cmp(&b.uid));
-    for (ours, turn) in each.into_iter().zip(1..=count) {
-        sleep_until(began + over * turn / count).await;
+    for (ours, turn) in each.iter().zip(1..=count) {
+        // The last one too has time to read before it is asked whether roles are read.
+        sleep_until(began + over * turn / count.saturating_add(1)).await;
         let Some(record) = context.known_record(&ours.uid) else {
             continue;
         };
         let noted = match record.try_lock() {
             Ok(mut record) => {
+                // Each turn by its own time: the one before it is an interval ago.
+                let recently = context.now().saturating_sub(half);
                 let noted = record.knowledge_mut(ours.arn.name()).note_turn(recently);
                 record.rest();
                 noted
@@ -205,18 +229,42 @@ async fn take_turns(context: &Context, mut each: Vec<Arc<Ours>>, over: Duration)
             wake(context, &ours.object);
         }
     }
+    sleep_until(began + over).await;
+    note_reads(context, &each, noticed.saturating_sub(half));
+}
+
+/// Notes of which accounts roles were read since then. One role is enough: an account that answers is looked at, and of
+/// roles that can't be read their objects tell.
+fn note_reads(context: &Context, each: &[Arc<Ours>], since: Duration) {
+    let is_read = |ours: &&Arc<Ours>| {
+        let record = context.known_record(&ours.uid);
+        // Whoever holds it reads or writes the role at this moment, which may fail.
+        let known = record.as_ref().and_then(|record| record.try_lock().ok());
+        known.is_some_and(|record| record.is_known_since(ours.arn.name(), since))
+    };
+    let read: HashSet<&AccountId> = each
+        .iter()
+        .filter(is_read)
+        .map(|ours| ours.arn.account())
+        .collect();
+    for account in read {
+        context.sweeps.note_reads(account, SystemTime::now());
+    }
 }
 
 fn wake(context: &Context, object: &GuardedRole) {
-    // A closed channel means that the process is stopping.
-    let _ = context.wake_role.unbounded_send(ObjectRef::from_obj(object));
+    workers::wake(context, ObjectRef::from_obj(object));
 }
 
 /// Operators of several clusters that were started together shouldn't ask together for ever: from nine tenths of the
-/// interval to the whole.
-fn jittered(interval: Duration) -> Duration {
-    let chance = std::hash::RandomState::new().build_hasher().finish() % 1_000;
-    interval.mul_f64(0.9 + f64::from(u32::try_from(chance).unwrap_or(0)) / 10_000.0)
+/// interval to the whole, as `chance` has it.
+fn jittered(interval: Duration, chance: u64) -> Duration {
+    let thousandths = u32::try_from(chance % 1_000).unwrap_or(0);
+    interval.mul_f64(0.9 + f64::from(thousandths) / 10_000.0)
+}
+
+fn chance() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
 }
 
 fn orphaned(message: String) -> Event {
@@ -240,4 +288,30 @@ fn target(ours: Arc<Ours>, outside: bool, bounded: bool) -> Target<Arc<Ours>> {
 fn is_under(arn: &RoleArn, prefixes: &[String]) -> bool {
     let path = arn.path().as_str();
     prefixes.iter().any(|prefix| path.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_begin_between_nine_tenths_of_the_interval_and_the_whole_apart() {
+        let interval = Duration::from_secs(300);
+        assert_eq!(jittered(interval, 0), interval.mul_f64(0.9));
+        for chance in (0..5_000).chain([u64::MAX]) {
+            let next = jittered(interval, chance);
+            assert!(
+                next >= interval.mul_f64(0.9) && next < interval,
+                "{chance}: {next:?}"
+            );
+        }
+        let all: HashSet<Duration> = (0..1_000).map(|chance| jittered(interval, chance)).collect();
+        assert_eq!(all.len(), 1_000, "spread evenly");
+    }
+
+    #[test]
+    fn two_operators_that_begin_together_do_not_go_on_together() {
+        let chances: HashSet<u64> = (0..16).map(|_| chance() % 1_000).collect();
+        assert!(chances.len() > 1);
+    }
 }

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use futures::channel::mpsc::UnboundedSender;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
@@ -24,15 +23,16 @@ use super::context::{GuardedClass, GuardedRole};
 use super::index::Index;
 use super::marks::placement;
 use super::observe::service_account_names;
+use super::woken::Woken;
 use crate::api::{BOUND_BY_ANNOTATION, MlServiceRole};
 use crate::cluster::Account;
 use crate::plan::BoundBy;
 
-/// Wakes objects up.
-pub type Wake = UnboundedSender<ObjectRef<GuardedRole>>;
+/// Wakes an object up.
+pub type Wake = Arc<dyn Fn(ObjectRef<GuardedRole>) + Send + Sync>;
 
 /// Objects that a list is asked for at once. A page is in memory several times over while it is read.
-const PAGE: u32 = 100;
+pub const PAGE: u32 = 100;
 
 /// Keeps a cache and reports what was touched, until the task is dropped. `None` is a whole new list.
 pub async fn keep<K>(api: Api<K>, writer: Writer<K>, slim: fn(&mut K), touched: impl Fn(Option<&K>))
@@ -75,8 +75,7 @@ pub fn of_role(
             let all = roles.state();
             index.note_roles(all.iter().map(AsRef::as_ref));
             for role in all {
-                // A closed channel means that the process is stopping.
-                let _ = wake.unbounded_send(ObjectRef::from_obj(&*role));
+                wake(ObjectRef::from_obj(&*role));
             }
             return;
         };
@@ -88,28 +87,25 @@ pub fn of_role(
             cached.as_deref(),
         );
         if cached.is_some_and(|cached| cached.meta().uid == role.meta().uid) {
-            let _ = wake.unbounded_send(key);
+            wake(key);
             return;
         }
         gone(Some(role));
         if let Ok(role) = role.read() {
-            wake_rivals(&roles, &index, &wake, &role);
+            wake_rivals(&roles, &index, &*wake, &role);
         }
     }
 }
 
 /// Wakes a class that came, changed or went; of a new list, all.
-pub fn classes(
-    classes: Store<GuardedClass>,
-    wake: UnboundedSender<ObjectRef<GuardedClass>>,
-) -> impl Fn(Option<&GuardedClass>) {
+pub fn classes(classes: Store<GuardedClass>, woken: Arc<Woken>) -> impl Fn(Option<&GuardedClass>) {
     move |class| match class {
         Some(class) => {
-            let _ = wake.unbounded_send(ObjectRef::from_obj(class));
+            woken.wake(&class.name_any());
         }
         None => {
             for class in classes.state() {
-                let _ = wake.unbounded_send(ObjectRef::from_obj(&*class));
+                woken.wake(&class.name_any());
             }
         }
     }
@@ -135,7 +131,7 @@ pub fn of_service_account(
         let annotations = account.annotations();
         let bound_by = annotations.get(BOUND_BY_ANNOTATION);
         concerned.extend(bound_by.and_then(|text| BoundBy::parse(text)).map(|by| by.name));
-        wake_named(&roles, &wake, namespace, concerned);
+        wake_named(&roles, &*wake, namespace, concerned);
     }
 }
 
@@ -183,8 +179,7 @@ pub fn of_class(
 fn wake_if(roles: &Store<GuardedRole>, wake: &Wake, concerned: impl Fn(&GuardedRole) -> bool) {
     for role in roles.state() {
         if role.is_readable() && concerned(&role) {
-            // A closed channel means that the process is stopping.
-            let _ = wake.unbounded_send(ObjectRef::from_obj(&*role));
+            wake(ObjectRef::from_obj(&*role));
         }
     }
 }
@@ -210,7 +205,12 @@ pub fn slim_namespace(namespace: &mut PartialObjectMeta<Namespace>) {
 }
 
 /// Wakes the other MlServiceRoles of a namespace that may have waited for a ServiceAccount of one that goes.
-pub fn wake_rivals(roles: &Store<GuardedRole>, index: &Index, wake: &Wake, gone: &MlServiceRole) {
+pub fn wake_rivals(
+    roles: &Store<GuardedRole>,
+    index: &Index,
+    wake: &dyn Fn(ObjectRef<GuardedRole>),
+    gone: &MlServiceRole,
+) {
     let namespace = gone.namespace().unwrap_or_default();
     let held = service_account_names(gone);
     let rivals = held
@@ -222,13 +222,17 @@ pub fn wake_rivals(roles: &Store<GuardedRole>, index: &Index, wake: &Wake, gone:
     wake_named(roles, wake, &namespace, rivals);
 }
 
-fn wake_named(roles: &Store<GuardedRole>, wake: &Wake, namespace: &str, mut names: Vec<String>) {
+fn wake_named(
+    roles: &Store<GuardedRole>,
+    wake: &dyn Fn(ObjectRef<GuardedRole>),
+    namespace: &str,
+    mut names: Vec<String>,
+) {
     names.sort();
     names.dedup();
     let keys = names.iter().map(|name| ObjectRef::new(name).within(namespace));
     for key in keys.filter(|key| roles.get(key).is_some_and(|role| role.is_readable())) {
-        // A closed channel means that the process is stopping.
-        let _ = wake.unbounded_send(key);
+        wake(key);
     }
 }
 

@@ -4,8 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::StreamExt;
-use futures::channel::mpsc::UnboundedReceiver;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use tokio::task::JoinSet;
@@ -16,21 +14,19 @@ use tracing::error;
 use super::agenda::Key;
 use super::context::{Context, GuardedRole};
 use super::failure::SLOW_RETRY;
-use super::reconcile;
+use super::marks::placement;
+use super::{observe, reconcile};
+use crate::api::MlServiceRole;
+use crate::iam::arn::AccountId;
 
 /// Works until `stop`, and then ends what is under way.
-pub async fn run(
-    context: Arc<Context>,
-    mut woken: UnboundedReceiver<ObjectRef<GuardedRole>>,
-    at_once: usize,
-    stop: CancellationToken,
-) {
+pub async fn run(context: Arc<Context>, at_once: usize, stop: CancellationToken) {
     let agenda = &context.agenda;
     let mut work = JoinSet::new();
     let mut keys = HashMap::new();
     loop {
         while work.len() < at_once.max(1)
-            && let Some(key) = agenda.next()
+            && let Some(key) = agenda.next(at_once)
         {
             let task = work.spawn(one(Arc::clone(&context), key.clone()));
             keys.insert(task.id(), key);
@@ -57,13 +53,10 @@ pub async fn run(
                     agenda.done(key, after, Instant::now());
                 }
             }
-            key = woken.next() => match key {
-                Some(key) => wake(&context, of(key)),
-                None => break,
-            },
+            () = context.news.notified() => {}
             () = alarm => {
                 for key in agenda.due(Instant::now()) {
-                    wake(&context, key);
+                    wake_key(&context, key);
                 }
             }
         }
@@ -76,16 +69,43 @@ async fn one(context: Arc<Context>, key: Key) -> Option<std::time::Duration> {
     reconcile::reconcile(object, context).await
 }
 
-fn wake(context: &Context, key: Key) {
+/// Puts an object on the agenda, straight away: who is woken often waits once, also while nobody works yet.
+pub fn wake(context: &Context, object: ObjectRef<GuardedRole>) {
+    wake_key(context, of(object));
+}
+
+fn wake_key(context: &Context, key: Key) {
     match context.caches.roles.get(&reference(&key)) {
         Some(object) => {
-            let hurried = context.was_hurried(object.meta().uid.as_deref().unwrap_or_default());
-            let urgency = reconcile::urgency(&object, hurried);
-            context.agenda.wake(key, urgency, Instant::now());
+            let uid = object.meta().uid.as_deref().unwrap_or_default();
+            let (hurried, read) = (context.was_hurried(uid), object.read().ok());
+            let urgency = reconcile::urgency(&object, read.as_ref(), hurried);
+            let account = read.and_then(|object| account(context, uid, &object));
+            context.agenda.wake(key, urgency, account, Instant::now());
+            context.news.notify_one();
         }
         // It had no finalizer of ours, or was let go.
         None => context.agenda.forget(&key),
     }
+}
+
+/// The account of an object's role: where it is, or where its class would place it.
+fn account(context: &Context, uid: &str, object: &MlServiceRole) -> Option<AccountId> {
+    if !context.class_accounts.are_several() {
+        return None;
+    }
+    let record = context.known_record(uid);
+    let known = record.as_ref().and_then(|record| record.try_lock().ok());
+    let target = known.and_then(|record| Some(record.target.as_ref()?.1.account().clone()));
+    let placed = || placement(object).ok().flatten();
+    let by_class = || {
+        let defaults = || observe::default_classes(context).into_iter().next();
+        let class = object.spec.class_name.clone().or_else(defaults)?;
+        context.class_accounts.of(&class)
+    };
+    target
+        .or_else(|| Some(placed()?.role_arn.account().clone()))
+        .or_else(by_class)
 }
 
 fn of(reference: ObjectRef<GuardedRole>) -> Key {

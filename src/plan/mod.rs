@@ -48,4 +48,4 @@ pub use resolve::{
 };
 pub use revocation::{Withdrawal, plan_withdrawal, revoked};
 pub use step::{BoundBy, Previous, ServiceAccountBinding, Step};
-pub use tenure::{Tenure, kept};
+pub use tenure::{Keepers, Tenure};

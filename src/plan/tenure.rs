@@ -1,5 +1,7 @@
 //! Which objects keep a class that is being deleted: those whose role could no longer be reached without it.
 
+use std::collections::BTreeSet;
+
 use super::Placement;
 use crate::api::CLASS_FINALIZER;
 use crate::api::condition::reasons;
@@ -38,30 +40,56 @@ impl Tenure {
     }
 }
 
-/// Why a class that is being deleted stays; none where nothing keeps it.
-pub fn kept(class: &str, tenures: &[Tenure]) -> Option<Refusal> {
-    let mut keepers: Vec<&str> = tenures
-        .iter()
-        .filter(|tenure| tenure.keeps(class))
-        .map(|tenure| tenure.object.as_str())
-        .collect();
-    if keepers.is_empty() {
-        return None;
+/// The objects that keep a class that is being deleted, counted as they are listed: of thousands, a few names are held.
+#[derive(Clone, Debug)]
+pub struct Keepers<'a> {
+    class: &'a str,
+    count: usize,
+    first: BTreeSet<String>,
+}
+
+impl<'a> Keepers<'a> {
+    /// Of this class, none yet.
+    pub fn new(class: &'a str) -> Self {
+        Self {
+            class,
+            count: 0,
+            first: BTreeSet::new(),
+        }
     }
-    keepers.sort_unstable();
-    let more = match keepers.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    keepers.truncate(NAMED);
-    // It goes by itself with the last of them.
-    Some(Refusal::passing(
-        reasons::CLASS_TERMINATING,
-        format!(
-            "class {class:?} is being deleted, but stays until no MlServiceRole needs it to reach its role: if that is a \
-             mistake, take its finalizer {CLASS_FINALIZER} off and apply it again; if it is to go, delete {}{more}; until \
-             then it serves only deletions",
-            keepers.join(", ")
-        ),
-    ))
+
+    /// Counts an object, if it keeps the class. Each is to be told once.
+    pub fn note(&mut self, tenure: &Tenure) {
+        if !tenure.keeps(self.class) {
+            return;
+        }
+        self.count += 1;
+        self.first.insert(tenure.object.clone());
+        if self.first.len() > NAMED {
+            self.first.pop_last();
+        }
+    }
+
+    /// Why the class stays; none where nothing keeps it.
+    pub fn refusal(&self) -> Option<Refusal> {
+        if self.count == 0 {
+            return None;
+        }
+        let more = match self.count.saturating_sub(self.first.len()) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let first: Vec<&str> = self.first.iter().map(String::as_str).collect();
+        // It goes by itself with the last of them.
+        Some(Refusal::passing(
+            reasons::CLASS_TERMINATING,
+            format!(
+                "class {:?} is being deleted, but stays until no MlServiceRole needs it to reach its role: if that is a \
+                 mistake, take its finalizer {CLASS_FINALIZER} off and apply it again; if it is to go, delete {}{more}; \
+                 until then it serves only deletions",
+                self.class,
+                first.join(", ")
+            ),
+        ))
+    }
 }

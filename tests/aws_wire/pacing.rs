@@ -73,6 +73,47 @@ async fn a_throttled_call_is_made_again_until_it_is_heard() {
     assert_eq!(server.count("DeleteRole"), 4);
 }
 
+/// Else a role with ten inline policies would be read whole in one of seventy attempts where three of ten calls are
+/// throttled, and creation would converge where repair doesn't.
+#[tokio::test]
+async fn of_a_role_that_takes_many_calls_only_the_throttled_ones_are_made_again() {
+    const POLICIES: usize = 10;
+    let count = AtomicUsize::new(0);
+    let server = server(move |call| {
+        if count.fetch_add(1, Ordering::SeqCst) % 3 == 1 {
+            return throttled();
+        }
+        let names = || (0..POLICIES).map(|i| format!("<member>p{i}</member>")).collect::<String>();
+        match call.action() {
+            "ListAttachedRolePolicies" => ok(
+                call.action(),
+                "<AttachedPolicies/><IsTruncated>false</IsTruncated>",
+            ),
+            "ListRolePolicies" => ok(
+                call.action(),
+                &format!("<PolicyNames>{}</PolicyNames><IsTruncated>false</IsTruncated>", names()),
+            ),
+            _ => ok(
+                call.action(),
+                "<RoleName>trainer</RoleName><PolicyName>p</PolicyName><PolicyDocument>%7B%7D</PolicyDocument>",
+            ),
+        }
+    })
+    .await;
+    let session = session(&server).await;
+    let iam = session.iam_for("a", Urgency::Routine);
+    let content = iam.role_content(&"trainer".parse().unwrap()).await.unwrap();
+    assert_eq!(content.inline.len(), POLICIES);
+    let operations = ["ListAttachedRolePolicies", "ListRolePolicies", "GetRolePolicy"];
+    let calls: usize = operations.iter().map(|operation| server.count(operation)).sum();
+    // Two and one for each policy are heard, and of three calls one isn't.
+    assert_eq!(calls, (2 + POLICIES) * 3 / 2);
+    assert!(
+        session.pace.rates().contains_key("GetRolePolicy"),
+        "each has a limit of its own"
+    );
+}
+
 #[tokio::test]
 async fn other_errors_are_handed_on_as_they_are() {
     let server = server(|_| error(409, "DeleteConflict", "Cannot delete entity")).await;

@@ -8,7 +8,7 @@ use mlservicerole_operator::aws::{AwsError, IamApi, Page};
 use mlservicerole_operator::iam::arn::{OidcProviderArn, PolicyArn};
 use mlservicerole_operator::iam::name::RoleName;
 use mlservicerole_operator::iam::quota::AccountQuotas;
-use mlservicerole_operator::iam::role::{NewRole, RoleContent, RoleDetails, RoleHeader, RoleSettings};
+use mlservicerole_operator::iam::role::{NewRole, RoleDetails, RoleHeader, RoleSettings};
 use serde_json::Value;
 
 use crate::evaluator::{Decision, Request, decide};
@@ -182,15 +182,19 @@ impl IamApi for PolicedIam {
         self.fake.detach_role_policy(name, policy).await
     }
 
-    async fn role_content(&self, name: &RoleName) -> Result<RoleContent, AwsError> {
-        for action in [
-            "iam:ListAttachedRolePolicies",
-            "iam:ListRolePolicies",
-            "iam:GetRolePolicy",
-        ] {
-            self.read(action, name)?;
-        }
-        self.fake.role_content(name).await
+    async fn attached_policies(&self, name: &RoleName) -> Result<BTreeSet<PolicyArn>, AwsError> {
+        self.read("iam:ListAttachedRolePolicies", name)?;
+        self.fake.attached_policies(name).await
+    }
+
+    async fn inline_policies(&self, name: &RoleName) -> Result<BTreeSet<String>, AwsError> {
+        self.read("iam:ListRolePolicies", name)?;
+        self.fake.inline_policies(name).await
+    }
+
+    async fn inline_policy(&self, name: &RoleName, policy: &str) -> Result<String, AwsError> {
+        self.read("iam:GetRolePolicy", name)?;
+        self.fake.inline_policy(name, policy).await
     }
 
     async fn instance_profiles(&self, name: &RoleName) -> Result<BTreeSet<String>, AwsError> {

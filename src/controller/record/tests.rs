@@ -108,6 +108,21 @@ fn is_due(record: &Record) -> bool {
     record.knowledge(&"trainer".parse().unwrap()).is_due(&clock)
 }
 
+#[test]
+fn a_role_is_known_since_it_was_read_and_one_that_never_was_is_not() {
+    let (name, mut record) = ("trainer".parse().unwrap(), Record::default());
+    assert!(!record.is_known_since(&name, Duration::ZERO));
+    record.knowledge_mut(&name).note_unclear(at(9), at(0));
+    assert!(!record.is_known_since(&name, Duration::ZERO), "it wasn't read");
+    record
+        .knowledge_mut(&name)
+        .note_read(Some((header(), None)), at(5));
+    for _ in 0..2 {
+        assert!(record.is_known_since(&name, at(4)) && !record.is_known_since(&name, at(5)));
+        record.rest();
+    }
+}
+
 fn blocked() -> Record {
     let mut record = Record::default();
     let name: RoleName = "trainer".parse().unwrap();
@@ -182,6 +197,31 @@ fn a_write_of_ours_beside_the_failure_does_not_end_the_pause_when_the_cache_show
 #[test]
 fn a_failure_about_the_role_is_not_tried_again_when_a_service_account_changes() {
     assert!(pause(None).holds("k", at(1), || panic!("nobody asks")));
+}
+
+/// Whoever edits `serviceAccounts` again and again would fill the memory.
+#[test]
+fn nothing_is_kept_of_service_accounts_that_are_asked_for_no_more() {
+    let mut record = Record::default();
+    for i in 0..100 {
+        let name = format!("a{i}");
+        record.retain_service_accounts(|kept| kept == name, at(i));
+        record.newest_service_account(&name, Some(account("4")), at(i));
+        record.note_rebind(&name, at(i));
+    }
+    assert_eq!((record.cached_versions.len(), record.rebinds.len()), (1, 1));
+    record.service_account_written("a99", Some(account("5")), at(100));
+    record.retain_service_accounts(|_| false, at(101));
+    // It may be asked for again before the cache shows what we wrote.
+    assert_eq!(record.cached_versions.len(), 1);
+    let newest = record.newest_service_account("a99", Some(account("4")), at(101));
+    assert_eq!(newest, Some(account("5")));
+    // One that is let go of isn't asked for again, so that its time alone ends this.
+    record.retain_service_accounts(|_| false, at(110));
+    assert_eq!(
+        (record.cached_versions.len(), record.service_accounts.len()),
+        (0, 0)
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One look at one account: by its lists, where that is cheaper and can be had, and what follows from it for the objects
 //! and the classes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::method::{Lists, choose};
 use super::pass::{self, Finding, Found, Stopped, Tally, Target};
+use super::strays::{Searched, search};
 use super::{Findings, Report, SweptClass, is_under, orphaned, target, wake};
-use crate::aws::{ErrorClass, IamApi};
+use crate::api::MlServiceRoleClassStatus;
+use crate::aws::ErrorClass;
 use crate::controller::context::{Context, GuardedClass, GuardedRole};
-use crate::fair_queue::Urgency;
 use crate::iam::arn::{AccountId, RoleArn};
 use crate::iam::name::RoleName;
-use crate::iam::role::RoleDetails;
-use crate::plan::sweep::{
-    Census, Method, Noted, Orphans, Suspects, Why, choose, claimed, distinct_prefixes, path_prefix,
-};
+use crate::iam::role::RoleHeader;
+use crate::plan::sweep::{Method, Noted, Orphans, Suspects, Why, claimed, distinct_prefixes, path_prefix};
 
 /// Lists that couldn't be had so often in a row are given up for this round; one failure may pass by itself.
 const FAILURES: u32 = 2;
@@ -38,14 +38,9 @@ pub struct Ours {
 /// What is remembered of an account from one look to the next.
 #[derive(Default)]
 pub struct Memory {
-    roles: Option<usize>,
-    details_page: Option<usize>,
-    settings_page: Option<usize>,
-    tells_boundaries: Option<bool>,
+    lists: Lists,
     suspects: Option<Suspects>,
     failures: u32,
-    /// Whether the last look was by its lists.
-    listed: bool,
 }
 
 /// A look that is to be taken.
@@ -76,14 +71,6 @@ impl Accounting {
 
     /// Takes the look. Never fails: what can't be had is looked at otherwise.
     pub async fn look(mut self, context: &Arc<Context>) -> Looked {
-        if self.ours.is_empty() {
-            // Nothing to look for, so that nothing is told either.
-            return Looked {
-                account: self.account,
-                memory: self.memory,
-                each: vec![],
-            };
-        }
         let began = context.now();
         let prefixes = self.prefixes(context);
         let mut report = Report {
@@ -102,11 +89,21 @@ impl Accounting {
             .iter()
             .filter(|ours| !is_under(&ours.arn, &prefixes))
             .count();
-        let mut method = self.choose(outside, &mut report).await;
-        let mut orphans = None;
         let mut each = Vec::new();
-        if let Method::Lists { wide } = method {
-            let prefixes = if wide { vec!["/".to_owned()] } else { prefixes };
+        let (mut method, mut orphans) = if self.ours.is_empty() {
+            self.search_alone(context, &prefixes, &mut report).await
+        } else {
+            let iams = self.classes.iter().map(SweptClass::iam);
+            let lists = &mut self.memory.lists;
+            let method = choose(lists, report.ours, outside, iams, &mut report.calls).await;
+            (Some(method), None)
+        };
+        if let Some(Method::Lists { wide }) = method {
+            let prefixes = if wide {
+                vec!["/".to_owned()]
+            } else {
+                prefixes.clone()
+            };
             match self.sweep(context, &prefixes, &mut report).await {
                 Ok(found) => orphans = found,
                 Err(why) => {
@@ -114,15 +111,19 @@ impl Accounting {
                     // A single failure after lists that could be had is left to the next round: reads of each role would
                     // only add to what AWS doesn't bear.
                     if let Some(why) = why {
-                        method = Method::Each(why);
+                        method = Some(Method::Each(why));
                     }
                 }
             }
         }
-        if let Method::Each(_) = method {
-            self.memory.listed = false;
+        if let Some(Method::Each(_)) = method {
+            self.memory.lists.listed = false;
+            if !self.ours.is_empty() {
+                orphans = self.search(context, &prefixes, &mut report).await.told();
+            }
             each = std::mem::take(&mut self.ours);
         }
+        let method = method.unwrap_or(Method::Lists { wide: false });
         report.method = method.told();
         report.ended = context.now();
         report.took = report.ended.saturating_sub(began);
@@ -140,40 +141,58 @@ impl Accounting {
         distinct_prefixes(self.classes.iter().map(of).collect())
     }
 
-    async fn choose(&mut self, outside: usize, report: &mut Report) -> Method {
-        if self.memory.tells_boundaries == Some(false) {
-            return Method::Each(Why::BoundariesUntold);
-        }
-        let census = |memory: &Memory, all| Census {
-            ours: report.ours,
-            outside,
-            all,
-            details_page: memory.details_page,
-            settings_page: memory.settings_page,
-        };
-        if self.memory.listed {
-            return choose(&census(&self.memory, self.memory.roles));
-        }
-        // Where lists pay even in the largest account that there is, nobody asks how large this one is.
-        if let Method::Lists { .. } = choose(&census(&self.memory, Some(LARGEST_ACCOUNT))) {
-            return Method::Lists { wide: false };
-        }
-        for class in &self.classes {
-            report.calls += 1;
-            match class
-                .session
-                .iam_for("", Urgency::Routine)
-                .account_role_count()
-                .await
-            {
-                Ok(roles) => {
-                    self.memory.roles = roles;
-                    break;
-                }
-                Err(error) => debug!(account = %self.account, %error, "the number of roles can't be read"),
+    /// Of an account without roles of ours, only what nobody's objects left is of interest, and seldom is there anything:
+    /// as a rule one page tells. Which way to look goes on from here, and none where that is done.
+    async fn search_alone(
+        &mut self,
+        context: &Context,
+        prefixes: &[String],
+        report: &mut Report,
+    ) -> (Option<Method>, Option<HashMap<String, Orphans>>) {
+        match self.search(context, prefixes, report).await {
+            Strays::TooMany => (Some(Method::Lists { wide: false }), None),
+            strays => {
+                report.failed = matches!(strays, Strays::Failed | Strays::Denied(_));
+                (None, strays.told())
             }
         }
-        choose(&census(&self.memory, self.memory.roles))
+    }
+
+    /// Looks for roles without an object by their names, by the first credentials that are let.
+    async fn search(&mut self, context: &Context, prefixes: &[String], report: &mut Report) -> Strays {
+        let ours = self.ours.iter();
+        let known: HashSet<String> = ours
+            .map(|ours| ours.arn.name().as_str().to_ascii_lowercase())
+            .collect();
+        let mut failed = Strays::Failed;
+        for class in &self.classes {
+            let mut suspects = Suspects::default();
+            let iam = class.iam();
+            let found = |name: &RoleName, role: &RoleHeader| {
+                suspect(
+                    context,
+                    &self.classes,
+                    name,
+                    (&role.arn, &role.tags),
+                    &mut suspects,
+                );
+            };
+            match search(&iam, prefixes, &known, &mut report.calls, found).await {
+                Ok(Searched::Whole) => {
+                    let agreed = self.agreed(suspects);
+                    return agreed.map_or(Strays::ToBeSeen, Strays::Agreed);
+                }
+                Ok(Searched::TooMany) => return Strays::TooMany,
+                Err(error) => {
+                    debug!(account = %self.account, class = class.rules.name, %error, "roles without an object can't be looked for");
+                    if error.class != ErrorClass::Denied {
+                        return Strays::Failed;
+                    }
+                    failed = Strays::Denied(self.classes.iter().map(nothing).collect());
+                }
+            }
+        }
+        failed
     }
 
     /// Goes through the lists by the first credentials that are let. An error is why they can't be relied on from now
@@ -210,23 +229,34 @@ impl Accounting {
             let as_of = context.now();
             let mut suspects = Suspects::default();
             let mut differing = 0;
-            let iam = class.session.iam_for("", Urgency::Routine);
+            let mut tally = Tally::default();
+            let iam = class.iam();
             let run = pass::run(
                 &iam,
                 &targets,
                 prefixes,
-                &mut self.memory.tells_boundaries,
+                &mut self.memory.lists.tells_boundaries,
+                &mut tally,
                 |found| match found {
                     Found::Target(ours, finding) => {
                         differing += usize::from(note(context, ours, finding, as_of));
                     }
-                    Found::Other(name, role) => suspect(context, &self.classes, name, role, &mut suspects),
+                    Found::Other(name, role) => {
+                        suspect(
+                            context,
+                            &self.classes,
+                            name,
+                            (&role.arn, &role.tags),
+                            &mut suspects,
+                        );
+                    }
                 },
             );
             let ended = timeout(LONGEST, run).await;
             report.differing += differing;
+            report.calls += tally.calls;
             let stopped = match ended {
-                Ok(Ok(tally)) => return Ok(self.noted(tally, suspects, report)),
+                Ok(Ok(())) => return Ok(self.noted(tally, suspects, report)),
                 Ok(Err(stopped)) => stopped,
                 Err(_) => {
                     warn!(account = %self.account, "the lists of the account took too long");
@@ -250,7 +280,7 @@ impl Accounting {
             }
         }
         self.memory.failures = self.memory.failures.saturating_add(1);
-        if last.is_none() && self.memory.listed && self.memory.failures < FAILURES {
+        if last.is_none() && self.memory.lists.listed && self.memory.failures < FAILURES {
             return Err(None);
         }
         Err(Some(last.unwrap_or(Why::Failing)))
@@ -263,16 +293,23 @@ impl Accounting {
         suspects: Suspects,
         report: &mut Report,
     ) -> Option<HashMap<String, Orphans>> {
-        report.calls += tally.calls;
         report.roles = tally.roles;
-        let memory = &mut self.memory;
-        memory.roles = Some(tally.roles);
-        memory.details_page = Some(tally.details_page).filter(|size| *size > 0);
-        memory.settings_page = Some(tally.settings_page).filter(|size| *size > 0);
-        memory.failures = 0;
-        memory.listed = true;
-        let before = memory.suspects.replace(suspects);
-        let (before, now) = (before?, memory.suspects.as_ref()?);
+        let page = |size: usize| Some(size).filter(|size| *size > 0);
+        self.memory.lists = Lists {
+            roles: Some(tally.roles),
+            details_page: page(tally.details_page),
+            settings_page: page(tally.settings_page),
+            listed: true,
+            ..self.memory.lists
+        };
+        self.memory.failures = 0;
+        self.agreed(suspects)
+    }
+
+    /// What this look and the one before agree on.
+    fn agreed(&mut self, suspects: Suspects) -> Option<HashMap<String, Orphans>> {
+        let before = self.memory.suspects.replace(suspects);
+        let (before, now) = (before?, self.memory.suspects.as_ref()?);
         let of = |class: &SweptClass| (class.rules.name.clone(), now.agreed(&before, &class.rules.name));
         Some(self.classes.iter().map(of).collect())
     }
@@ -288,7 +325,6 @@ impl Accounting {
         for class in &self.classes {
             let name = &class.rules.name;
             let of_class = orphans.and_then(|orphans| orphans.get(name));
-            report.orphans += of_class.map_or(0, |orphans| orphans.count);
             context.sweeps.note_class(name, Findings::of(method, of_class));
             let key = ObjectRef::<GuardedClass>::new(name);
             let Some(cached) = context.caches.classes.get(&key) else {
@@ -297,6 +333,7 @@ impl Accounting {
             let Ok(cached) = cached.read() else { continue };
             let status = cached.status.clone().unwrap_or_default();
             let told = context.sweeps.told(name);
+            report.orphans += still_told(told.as_ref(), &status);
             let Some(told) = told.filter(|told| !told.is_told_by(&status)) else {
                 continue;
             };
@@ -306,8 +343,7 @@ impl Accounting {
                 warn!(class = name, "{}", orphans.message());
                 context.events.publish(&cached, orphaned(orphans.message())).await;
             }
-            // A closed channel means that the process is stopping.
-            let _ = context.wake_class.unbounded_send(key);
+            context.woken_classes.wake(name);
         }
         info!(
             account = %self.account,
@@ -323,8 +359,41 @@ impl Accounting {
     }
 }
 
-/// Roles that an account may have at most, as far as AWS raises the quota by itself (Service Quotas, L-FE177D64).
-const LARGEST_ACCOUNT: usize = 10_000;
+/// How many orphans a class tells of, also where this look told nothing: an alert that waits an hour would never come, were
+/// there none for a moment after each failure.
+fn still_told(told: Option<&Findings>, status: &MlServiceRoleClassStatus) -> usize {
+    let told = told.and_then(|told| told.orphans.as_ref());
+    let told = told.or(status.orphans.as_ref());
+    told.map_or(0, |orphans| usize::try_from(orphans.count).unwrap_or(0))
+}
+
+/// What came of looking for roles without an object by their names.
+enum Strays {
+    /// Two looks in a row agree.
+    Agreed(HashMap<String, Orphans>),
+    /// This was the first.
+    ToBeSeen,
+    /// Only the account's list can tell.
+    TooMany,
+    /// AWS doesn't answer; what was told before may still hold.
+    Failed,
+    /// AWS doesn't let us, so that nothing is known, of any class.
+    Denied(HashMap<String, Orphans>),
+}
+
+impl Strays {
+    /// What is to be told of each class; none where that stays as it was.
+    fn told(self) -> Option<HashMap<String, Orphans>> {
+        match self {
+            Strays::Agreed(orphans) | Strays::Denied(orphans) => Some(orphans),
+            Strays::ToBeSeen | Strays::TooMany | Strays::Failed => None,
+        }
+    }
+}
+
+fn nothing(class: &SweptClass) -> (String, Orphans) {
+    (class.rules.name.clone(), Orphans::default())
+}
 
 /// Notes what was found of an object's role. Whether the object was woken.
 fn note(context: &Context, ours: &Ours, finding: Finding, as_of: Duration) -> bool {
@@ -365,22 +434,53 @@ fn suspect(
     context: &Context,
     classes: &[SweptClass],
     name: &RoleName,
-    role: &RoleDetails,
+    (arn, tags): (&RoleArn, &BTreeMap<String, String>),
     suspects: &mut Suspects,
 ) {
-    let Some((namespace, object)) = claimed(&role.tags, &context.cluster.uid) else {
+    let Some((namespace, object)) = claimed(tags, &context.cluster.uid) else {
         return;
     };
     let key = ObjectRef::<GuardedRole>::new(object).within(namespace);
     if context.caches.roles.get(&key).is_some() {
         return;
     }
-    let path = role.arn.path().as_str();
+    let path = arn.path().as_str();
     let under = |class: &&SweptClass| {
         path.starts_with(&path_prefix(&class.rules.path_template, &context.cluster.name))
     };
     // One that is under nobody's path was adopted.
     if let Some(class) = classes.iter().find(under).or(classes.first()) {
         suspects.add(&class.rules.name, name.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::class::{OrphanedRoles, SweepStatus};
+
+    fn orphans(count: i64) -> OrphanedRoles {
+        OrphanedRoles { count, names: vec![] }
+    }
+
+    /// The first sweep after a start, one that failed, and one that found that they are gone.
+    #[test]
+    fn the_metric_counts_what_the_class_tells_also_after_a_look_that_told_nothing() {
+        let status = MlServiceRoleClassStatus {
+            orphans: Some(orphans(3)),
+            ..Default::default()
+        };
+        let findings = |orphans| Findings {
+            sweep: SweepStatus {
+                method: String::new(),
+                message: None,
+            },
+            orphans,
+        };
+        assert_eq!(still_told(None, &status), 3);
+        assert_eq!(still_told(Some(&findings(None)), &status), 3);
+        assert_eq!(still_told(Some(&findings(Some(orphans(2)))), &status), 2);
+        assert_eq!(still_told(Some(&findings(Some(orphans(0)))), &status), 0);
+        assert_eq!(still_told(None, &MlServiceRoleClassStatus::default()), 0);
     }
 }

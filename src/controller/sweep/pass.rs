@@ -92,17 +92,16 @@ fn order(a: &RoleName, b: &RoleName) -> Ordering {
 }
 
 /// Goes through the lists. `prefixes` are the paths that ListRoles is asked for. `tells_boundaries` is what is known of
-/// the account's list, and is learnt.
+/// the account's list, and is learnt. `tally` counts on also where the pass comes to nothing, or is given up.
 pub async fn run<T: Sync>(
     iam: &dyn IamApi,
     targets: &[Target<T>],
     prefixes: &[String],
     tells_boundaries: &mut Option<bool>,
+    tally: &mut Tally,
     mut found: impl FnMut(Found<'_, T>) + Send,
-) -> Result<Tally, Stopped> {
-    let mut tally = Tally::default();
-    let settings = settings(iam, targets, prefixes, &mut tally).await?;
-    let mut settings: Vec<Setting> = settings;
+) -> Result<(), Stopped> {
+    let mut settings = settings(iam, targets, prefixes, tally).await?;
     let mut seen = vec![false; targets.len()];
     let mut marker: Option<String> = None;
     loop {
@@ -150,7 +149,7 @@ pub async fn run<T: Sync>(
         };
         found(Found::Target(&target.of, finding));
     }
-    Ok(tally)
+    Ok(())
 }
 
 /// What ListRoles told of a target.
@@ -247,20 +246,20 @@ fn places<T>(targets: &[Target<T>], name: &RoleName) -> std::ops::Range<usize> {
 }
 
 /// A list that leads back to where it was would never end.
-fn next(before: Option<String>, next: Option<String>) -> Result<Option<String>, Stopped> {
+pub(super) fn next(before: Option<String>, next: Option<String>) -> Result<Option<String>, AwsError> {
     if next.is_some() && next == before {
-        return Err(Stopped::ByAws(crate::aws::error::classify(
+        return Err(crate::aws::error::classify(
             "GetAccountAuthorizationDetails",
             Some(crate::aws::error::code::UNREADABLE_ANSWER),
             "the list leads back to the page that it came from",
             None,
-        )));
+        ));
     }
     Ok(next)
 }
 
 /// Asks again, ever later, where AWS throttles or doesn't answer properly.
-async fn patiently<A, F>(calls: &mut usize, ask: impl Fn() -> F) -> Result<A, AwsError>
+pub(super) async fn patiently<A, F>(calls: &mut usize, ask: impl Fn() -> F) -> Result<A, AwsError>
 where
     F: Future<Output = Result<A, AwsError>>,
 {

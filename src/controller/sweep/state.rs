@@ -107,22 +107,35 @@ impl Sweeps {
         if !state.is_open {
             state.accounts.insert(account.clone());
         }
-        if !report.failed {
+        // Where each role is read for itself, that is yet to come.
+        let by_lists = report.method == Method::Lists { wide: false }.told();
+        if by_lists && !report.failed && report.ours > 0 {
             state.succeeded.insert(account.clone(), SystemTime::now());
         }
         state.reports.insert(account.clone(), report);
     }
 
-    /// Only these accounts hold roles of ours, whether they can be reached or not; of others there is nothing to tell any
-    /// more.
-    pub(super) fn keep(&self, accounts: &HashSet<AccountId>) {
+    /// Roles of an account, where each is read for itself, were read at `at`. That is a success unless it is done only
+    /// since lists couldn't be had.
+    pub(super) fn note_reads(&self, account: &AccountId, at: SystemTime) {
+        let mut state = self.lock();
+        if state.reports.get(account).is_some_and(|report| !report.failed) {
+            let last = state.succeeded.entry(account.clone()).or_insert(at);
+            *last = at.max(*last);
+        }
+    }
+
+    /// Only these accounts hold roles of ours, whether they can be reached or not, and only `looked_at` may hold what they
+    /// left; of others there is nothing to tell any more.
+    pub(super) fn keep(&self, accounts: &HashSet<AccountId>, looked_at: &HashSet<AccountId>) {
         let mut state = self.lock();
         let now = SystemTime::now();
         state.known_since.retain(|account, _| accounts.contains(account));
         for account in accounts {
             state.known_since.entry(account.clone()).or_insert(now);
         }
-        state.reports.retain(|account, _| accounts.contains(account));
+        let is_kept = |account: &AccountId| accounts.contains(account) || looked_at.contains(account);
+        state.reports.retain(|account, _| is_kept(account));
         state.succeeded.retain(|account, _| accounts.contains(account));
     }
 
@@ -204,10 +217,47 @@ mod tests {
         for account in [&kept, &left] {
             sweeps.note_account(account, report(false));
         }
-        sweeps.keep(&[kept.clone()].into());
+        sweeps.keep(&[kept.clone()].into(), &HashSet::new());
         let told: Vec<AccountId> = sweeps.reports().into_iter().map(|(account, _)| account).collect();
         assert_eq!(told, std::slice::from_ref(&kept));
         assert!(sweeps.succeeded(&kept).is_some() && sweeps.succeeded(&left).is_none());
+    }
+
+    /// The alert on drift that isn't looked for is about roles, that on orphans isn't.
+    #[test]
+    fn an_account_without_a_role_of_ours_is_told_of_as_long_as_a_class_reaches_it_and_succeeds_in_nothing() {
+        let (sweeps, account): (_, AccountId) = (Sweeps::default(), "111122223333".parse().unwrap());
+        let empty = Report {
+            ours: 0,
+            orphans: 3,
+            ..report(false)
+        };
+        sweeps.note_account(&account, empty.clone());
+        sweeps.keep(&HashSet::new(), &[account.clone()].into());
+        assert_eq!(sweeps.reports(), [(account.clone(), empty)]);
+        assert_eq!(sweeps.succeeded(&account), None);
+        assert!(sweeps.known_since().is_empty());
+        sweeps.keep(&HashSet::new(), &HashSet::new());
+        assert!(sweeps.reports().is_empty());
+    }
+
+    #[test]
+    fn where_each_role_is_read_for_itself_only_reads_are_a_success() {
+        let (sweeps, account): (_, AccountId) = (Sweeps::default(), "111122223333".parse().unwrap());
+        let each = |failed| Report {
+            method: "EachRole",
+            ..report(failed)
+        };
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        sweeps.note_account(&account, each(false));
+        assert_eq!(sweeps.succeeded(&account), None);
+        sweeps.note_reads(&account, at(9));
+        sweeps.note_reads(&account, at(8));
+        assert_eq!(sweeps.succeeded(&account), Some(at(9)));
+        // They are read only for want of a permission, or of an answer.
+        sweeps.note_account(&account, each(true));
+        sweeps.note_reads(&account, at(10));
+        assert_eq!(sweeps.succeeded(&account), Some(at(9)));
     }
 
     /// Else nobody would hear of one whose first look never comes.
@@ -215,13 +265,13 @@ mod tests {
     fn an_account_that_was_never_gone_through_is_known_since_it_held_a_role_of_ours() {
         let (sweeps, account): (_, AccountId) = (Sweeps::default(), "111122223333".parse().unwrap());
         assert!(sweeps.known_since().is_empty());
-        sweeps.keep(&[account.clone()].into());
+        sweeps.keep(&[account.clone()].into(), &HashSet::new());
         let since = sweeps.known_since();
         assert!(since.contains_key(&account) && sweeps.reports().is_empty());
         sweeps.note_account(&account, report(true));
-        sweeps.keep(&[account.clone()].into());
+        sweeps.keep(&[account.clone()].into(), &HashSet::new());
         assert_eq!(sweeps.known_since(), since);
-        sweeps.keep(&HashSet::new());
+        sweeps.keep(&HashSet::new(), &HashSet::new());
         assert!(sweeps.known_since().is_empty());
     }
 }

@@ -1,8 +1,8 @@
 //! Who is woken by what.
 
 use std::cell::RefCell;
+use std::sync::Mutex;
 
-use futures::channel::mpsc::{UnboundedReceiver, unbounded};
 use kube::runtime::reflector::store;
 use serde_json::json;
 
@@ -24,10 +24,17 @@ fn class(name: &str) -> GuardedClass {
     serde_json::from_str(&serde_json::to_string(&class).unwrap()).unwrap()
 }
 
-fn woken<K: Resource<DynamicType = ()>>(from: &mut UnboundedReceiver<ObjectRef<K>>) -> Vec<String> {
-    let mut names: Vec<String> = std::iter::from_fn(|| from.try_recv().ok())
-        .map(|key| key.name)
-        .collect();
+type Names = Arc<Mutex<Vec<String>>>;
+
+/// Notes who is woken.
+fn noting() -> (Wake, Names) {
+    let names = Names::default();
+    let noted = Arc::clone(&names);
+    (Arc::new(move |key| noted.lock().unwrap().push(key.name)), names)
+}
+
+fn woken(names: &Names) -> Vec<String> {
+    let mut names = std::mem::take(&mut *names.lock().unwrap());
     names.sort();
     names
 }
@@ -46,7 +53,7 @@ where
 #[test]
 fn after_a_new_list_every_role_is_looked_at() {
     let (reader, mut writer) = store();
-    let (wake, mut from) = unbounded();
+    let (wake, from) = noting();
     let lists = RefCell::new(0);
     let touched = of_role(reader, Arc::default(), wake, |role| {
         assert!(role.is_none());
@@ -54,14 +61,14 @@ fn after_a_new_list_every_role_is_looked_at() {
     });
     list(&mut writer, vec![role("a", "1", "x"), role("b", "2", "y")]);
     touched(None);
-    assert_eq!(woken(&mut from), ["a", "b"]);
+    assert_eq!(woken(&from), ["a", "b"]);
     assert_eq!(*lists.borrow(), 1);
 }
 
 #[test]
 fn a_role_that_changes_is_looked_at_and_one_that_goes_makes_way_for_its_rivals() {
     let (reader, mut writer) = store();
-    let (wake, mut from) = unbounded();
+    let (wake, from) = noting();
     let went = RefCell::new(Vec::new());
     let touched = of_role(reader, Arc::default(), wake, |role| {
         went.borrow_mut().push(role.and_then(ResourceExt::uid));
@@ -71,16 +78,16 @@ fn a_role_that_changes_is_looked_at_and_one_that_goes_makes_way_for_its_rivals()
         vec![role("a", "1", "x"), role("b", "2", "x"), role("c", "3", "y")],
     );
     touched(None);
-    assert_eq!(woken(&mut from), ["a", "b", "c"]);
+    assert_eq!(woken(&from), ["a", "b", "c"]);
     assert_eq!(went.take(), [None]);
     touched(Some(&role("a", "1", "x")));
-    assert_eq!(woken(&mut from), ["a"]);
+    assert_eq!(woken(&from), ["a"]);
     assert_eq!(went.take(), []);
 
     // It never had our finalizer, so that no reconcile of its own wakes anybody.
     writer.apply_watcher_event(&Event::Delete(role("a", "1", "x")));
     touched(Some(&role("a", "1", "x")));
-    assert_eq!(woken(&mut from), ["b"]);
+    assert_eq!(woken(&from), ["b"]);
     assert_eq!(went.take(), [Some("1".to_owned())]);
 
     // Created again under its name: the other one went.
@@ -89,18 +96,18 @@ fn a_role_that_changes_is_looked_at_and_one_that_goes_makes_way_for_its_rivals()
     assert_eq!(went.take(), [Some("1".to_owned())]);
 }
 
-#[test]
-fn a_class_that_only_a_new_list_shows_is_looked_at() {
+#[tokio::test]
+async fn a_class_that_only_a_new_list_shows_is_looked_at() {
     let (reader, mut writer) = store();
-    let (wake, mut from) = unbounded();
-    let touched = classes(reader, wake);
+    let woken = Arc::new(Woken::default());
+    let touched = classes(reader, Arc::clone(&woken));
     list(&mut writer, vec![class("a")]);
     touched(None);
-    assert_eq!(woken(&mut from), ["a"]);
+    assert_eq!(woken.next().await, "a");
     list(&mut writer, vec![class("a"), class("b")]);
     touched(None);
-    assert_eq!(woken(&mut from), ["a", "b"]);
+    assert_eq!([woken.next().await, woken.next().await], ["a", "b"]);
     writer.apply_watcher_event(&Event::Delete(class("b")));
     touched(Some(&class("b")));
-    assert_eq!(woken(&mut from), ["b"]);
+    assert_eq!(woken.next().await, "b");
 }

@@ -1,7 +1,7 @@
 //! What keeps a class that is being deleted.
 
 use crate::guard::Refusal;
-use crate::plan::{Placement, Tenure, kept};
+use crate::plan::{Keepers, Placement, Tenure};
 
 fn tenure(class_name: Option<&str>, placed: Option<&str>, has_finalizer: bool) -> Tenure {
     Tenure {
@@ -22,6 +22,14 @@ fn garbled(class_name: Option<&str>, has_finalizer: bool) -> Tenure {
         placement: Some(Err(Refusal::new("PlacementChanged", "garbled"))),
         ..tenure(class_name, None, has_finalizer)
     }
+}
+
+fn kept(class: &str, tenures: &[Tenure]) -> Option<Refusal> {
+    let mut keepers = Keepers::new(class);
+    for tenure in tenures {
+        keepers.note(tenure);
+    }
+    keepers.refusal()
 }
 
 fn keeps(tenure: &Tenure) -> bool {

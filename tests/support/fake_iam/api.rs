@@ -6,7 +6,7 @@ use mlservicerole_operator::aws::{AwsError, IamApi, Page};
 use mlservicerole_operator::iam::arn::{OidcProviderArn, PolicyArn, RoleArn};
 use mlservicerole_operator::iam::name::RoleName;
 use mlservicerole_operator::iam::quota::AccountQuotas;
-use mlservicerole_operator::iam::role::{NewRole, RoleContent, RoleDetails, RoleHeader, RoleSettings};
+use mlservicerole_operator::iam::role::{NewRole, RoleDetails, RoleHeader, RoleSettings};
 
 use super::{FakeIam, FakeRole, State, documents, iam_error, rules};
 
@@ -154,34 +154,26 @@ impl IamApi for FakeIam {
         })
     }
 
-    async fn role_content(&self, name: &RoleName) -> Result<RoleContent, AwsError> {
-        let role = name.as_str();
-        let listed = self.call("ListAttachedRolePolicies", role, |state| {
-            state.read_role("ListAttachedRolePolicies", name)
-        })?;
-        let names: Vec<String> = self.call("ListRolePolicies", role, |state| {
-            let role = state.read_role("ListRolePolicies", name)?;
-            Ok(role.inline.into_keys().collect())
-        })?;
-        let mut inline = BTreeMap::new();
-        for policy in names {
-            const OPERATION: &str = "GetRolePolicy";
-            let document = self.call(OPERATION, role, |state| {
-                let mut role = state.read_role(OPERATION, name)?;
-                let document = role.inline.remove(&policy);
-                document.ok_or_else(|| no_such_inline_policy(OPERATION, &policy))
-            });
-            match document {
-                Ok(document) => {
-                    inline.insert(policy, document);
-                }
-                Err(error) if error.is_no_such_entity() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(RoleContent {
-            inline,
-            attached: listed.attached,
+    async fn attached_policies(&self, name: &RoleName) -> Result<BTreeSet<PolicyArn>, AwsError> {
+        const OPERATION: &str = "ListAttachedRolePolicies";
+        self.call(OPERATION, name.as_str(), |state| {
+            Ok(state.read_role(OPERATION, name)?.attached)
+        })
+    }
+
+    async fn inline_policies(&self, name: &RoleName) -> Result<BTreeSet<String>, AwsError> {
+        const OPERATION: &str = "ListRolePolicies";
+        self.call(OPERATION, name.as_str(), |state| {
+            Ok(state.read_role(OPERATION, name)?.inline.into_keys().collect())
+        })
+    }
+
+    async fn inline_policy(&self, name: &RoleName, policy: &str) -> Result<String, AwsError> {
+        const OPERATION: &str = "GetRolePolicy";
+        self.call(OPERATION, name.as_str(), |state| {
+            let mut role = state.read_role(OPERATION, name)?;
+            let document = role.inline.remove(policy);
+            document.ok_or_else(|| no_such_inline_policy(OPERATION, policy))
         })
     }
 
