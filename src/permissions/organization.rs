@@ -12,7 +12,7 @@ use super::pack::pack;
 use super::policy::{Limit, Resources, Statement, Who};
 use super::reach::{Limits, Reach, reaches};
 use super::{Class, Options, Output, Problems};
-use crate::iam::arn::{Issuer, OidcProviderArn};
+use crate::iam::arn::Issuer;
 use crate::iam::tags;
 
 /// The ARN of the caller; that of the role for its sessions (IAM user guide, "AWS global condition context keys").
@@ -124,11 +124,11 @@ fn entries(arns: BTreeMap<String, Vec<&Reach>>) -> Vec<Statement> {
     let mut by_issuers: BTreeMap<BTreeSet<&Issuer>, BTreeSet<String>> = BTreeMap::new();
     let mut by_services: BTreeMap<BTreeSet<&String>, BTreeSet<String>> = BTreeMap::new();
     for (arn, reaches) in arns {
-        let providers = reaches.iter().flat_map(|reach| &reach.providers);
-        let issuers = providers.map(OidcProviderArn::issuer).collect();
+        let trusted = || reaches.iter().filter_map(|reach| reach.trusted.get(&arn));
+        let issuers = trusted().flat_map(|trusted| &trusted.issuers).collect();
+        let services = trusted().flat_map(|trusted| &trusted.services).collect();
         by_issuers.entry(issuers).or_default().insert(arn.clone());
-        let services = reaches.iter().flat_map(|reach| &reach.services).collect();
-        by_services.entry(services).or_default().insert(arn);
+        by_services.entry(services).or_default().insert(arn.clone());
     }
     let mut statements = Vec::new();
     for (issuers, roles) in by_issuers {

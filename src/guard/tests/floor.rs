@@ -354,7 +354,7 @@ fn consents_are_exact_and_no_more() {
         &consented,
         allow(json!("kms:*"), json!("*")),
         "EscalationNotAllowed",
-        &["kms:PutKeyPolicy"],
+        &["kms:CreateAlias"],
     );
     // A rule must cover it as well.
     let no_rule = json!({"allow": {"escalatingActions": ["kms:CreateGrant"]}});
