@@ -76,7 +76,7 @@ pub(super) const ELSEWHERE: [&str; 23] = [
 /// Shorter ways to say several actions of the guard's floor, where a pattern takes in no other action of the service,
 /// which was looked up in the service authorization reference as of 2026. What of the floor none of them says is written
 /// out, so that the list may be behind the floor.
-pub(super) const SHORTER: [&str; 37] = [
+pub(super) const SHORTER: [&str; 43] = [
     "bedrock-agentcore:CreateAgent*",
     "bedrock-agentcore:CreateGateway*",
     "bedrock-agentcore:CreatePolicy*",
@@ -88,6 +88,8 @@ pub(super) const SHORTER: [&str; 37] = [
     "bedrock-agentcore:UpdateAgent*",
     "bedrock-agentcore:UpdateGateway*",
     "bedrock-agentcore:UpdatePolicy*",
+    "bedrock:*ateAgentActionGroup",
+    "bedrock:*ateDataSource",
     "bedrock:AssociateAgent*",
     "bedrock:Put*Configuration",
     "bedrock:Update*Alias",
@@ -95,7 +97,9 @@ pub(super) const SHORTER: [&str; 37] = [
     "cloudwatch:DeleteAccess*",
     "cloudwatch:GetSpaceCredentials*",
     "ecr:PutRegistry*",
+    "kendra:*teAccessControlConfiguration",
     "kms:*Alias",
+    "kms:*Grant",
     "kms:*TagResource",
     "lex:CreateResourcePolicy*",
     "lex:DeleteResourcePolicy*",
@@ -108,6 +112,8 @@ pub(super) const SHORTER: [&str; 37] = [
     "s3:Put*Policy",
     "s3express:Delete*Policy",
     "s3express:Put*Policy",
+    "sagemaker:*ateInferenceComponent",
+    "sagemaker:*ateSpace",
     "sagemaker:Create*LifecycleConfig",
     "sagemaker:Create*Url",
     "sagemaker:Delete*Policy",

@@ -94,8 +94,8 @@ fn work(document: Value, rules: &ClassRules) -> usize {
 }
 
 /// The steps for each byte that nothing may exceed: the patterns of the class and of a service's part of the floor, held
-/// against each character.
-const STEPS_PER_BYTE: usize = 20_000;
+/// against each character. Four times the most that was measured, 478 of the shape "runs".
+const STEPS_PER_BYTE: usize = 2_000;
 
 #[test]
 fn no_mutation_of_a_policy_makes_a_panic_or_more_than_linear_work() {
@@ -117,14 +117,15 @@ fn no_mutation_of_a_policy_makes_a_panic_or_more_than_linear_work() {
         );
         if let Ok(document) = serde_json::from_str::<Value>(&text) {
             read += 1;
-            judged += usize::from(reaches_the_rules(&document));
+            let reaches = reaches_the_rules(&document);
+            judged += usize::from(reaches);
             let steps = work(document, &rules);
             most = most.max(steps / (text.len() + 1));
             assert!(
                 steps <= STEPS_PER_BYTE * (text.len() + 1),
                 "{steps} steps for {text}"
             );
-            if case % 64 == 0 && text.len() < 2_000 {
+            if case % 64 == 0 && text.len() < 2_000 && reaches {
                 kept.push(text);
             }
             if kept.len() > 200 {
@@ -133,8 +134,7 @@ fn no_mutation_of_a_policy_makes_a_panic_or_more_than_linear_work() {
         }
     }
     println!("{read} of JSON, {judged} reach the rules, at most {most} steps for each byte");
-    // The rest is no policy any more, which is refused before.
-    assert!(judged > read / 40, "only {judged} of {read} reach the rules");
+    assert!(judged > read / 5, "only {judged} of {read} reach the rules");
 }
 
 /// Whether the document conforms to the grammar and to what IAM asks beyond, so that the floor and the rules are asked.
