@@ -61,6 +61,14 @@ pub fn of_aws(error: &AwsError, role: &RoleName, target: &str) -> Failure {
                 error.code
             ),
         ),
+        ErrorClass::Denied if operation == "RemoveRoleFromInstanceProfile" => Refusal::new(
+            reasons::ACCESS_DENIED,
+            format!(
+                "role {role} sits in an instance profile, and AWS denies the operator iam:{operation}{of}; ask the platform \
+                 admin to take it out (aws iam remove-role-from-instance-profile --role-name {role}), or to allow that in \
+                 the operator's IAM policy (iam-policy --leave-instance-profiles)"
+            ),
+        ),
         ErrorClass::Denied => Refusal::new(
             reasons::ACCESS_DENIED,
             format!(

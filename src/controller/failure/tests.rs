@@ -27,6 +27,17 @@ fn a_denial_names_the_action_and_the_role() {
 }
 
 #[test]
+fn a_role_that_may_not_leave_its_instance_profile_says_both_ways_out() {
+    let message = told("RemoveRoleFromInstanceProfile", "AccessDenied");
+    for words in [
+        "remove-role-from-instance-profile --role-name trainer",
+        "iam-policy --leave-instance-profiles",
+    ] {
+        assert!(message.contains(words), "{message}");
+    }
+}
+
+#[test]
 fn bad_credentials_are_not_told_as_a_missing_permission() {
     for (operation, code) in [
         ("AssumeRole", "AccessDenied"),
