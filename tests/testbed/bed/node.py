@@ -13,10 +13,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from . import binaries, cgroups, control_plane, emulator, images, lifecycle
-from .network import SERVICE_ADDRESS, Network
+from .network import SERVICE_ADDRESS, Network, ip
 from .place import NODE_MARK, Loopback
 from .processes import Process, stop, wait_until
 from .settings import Failure, child_environment
@@ -108,9 +109,40 @@ def missing():
     lacks = []
     if os.geteuid() != 0:
         lacks.append("root")
-    lacks += [program for program in ("runc", "ip", "nsenter", "umount") if not shutil.which(program)]
+    lacks += [program for program in ("runc", "ip", "nsenter", "mount", "umount") if not shutil.which(program)]
     if not cni_plugins():
         lacks.append("the CNI plugins (Debian: apt install containernetworking-plugins)")
+    # Root of a container is often refused what a node does: it is tried, not asked for.
+    return lacks or refused()
+
+
+def refused():
+    """What of a node's deeds this machine doesn't let us do."""
+    lacks, name = [], f"mlsr-probe-{os.getpid()}"
+    try:
+        ip("netns", "add", name)
+        ip("-n", name, "link", "add", "probe", "type", "bridge")
+        ip("-n", name, "link", "add", "one", "type", "veth", "peer", "name", "other")
+        ip("-n", name, "link", "set", "one", "master", "probe")
+    except Failure as why:
+        lacks.append(f"the right to make networks ({why})")
+    finally:
+        ip("netns", "delete", name, check=False)
+    try:
+        cgroups.make(name)
+        cgroups.remove(name)
+    except OSError as why:
+        lacks.append(f"control groups that can be written ({why})")
+    with tempfile.TemporaryDirectory(prefix=f"{name}.") as scratch:
+        below, above, work, merged = (Path(scratch) / part for part in ("below", "above", "work", "merged"))
+        for directory in (below, above, work, merged):
+            directory.mkdir()
+        layers = f"lowerdir={below},upperdir={above},workdir={work}"
+        mounted = subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, merged], capture_output=True, text=True)
+        if mounted.returncode == 0:
+            subprocess.run(["umount", merged], check=True)
+        else:
+            lacks.append(f"overlay file systems ({mounted.stderr.strip()})")
     return lacks
 
 
