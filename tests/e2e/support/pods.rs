@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::operator::{CONSISTENCY_WINDOW, REQUEST_TIMEOUT, SHUTDOWN_GRACE, SWEEP_INTERVAL};
 use super::process::NAMESPACE;
-use super::wait::within;
+use super::wait::{eventually, within};
 
 /// Name of the release, and so of the Deployment.
 const NAME: &str = "mlservicerole-operator";
@@ -248,12 +248,27 @@ impl Pods {
     /// Ends them at once, as the loss of their node does.
     pub async fn kill(&self) -> Result<(), String> {
         self.scale(0).await?;
-        for pod in self.pods().await? {
+        let pods = self.pods().await?;
+        for pod in &pods {
             let now = DeleteParams::default().grace_period(0);
             match self.api().delete(&pod.name_any(), &now).await {
                 Err(kube::Error::Api(error)) if error.code == 404 => {}
                 other => other.map(|_| ()).map_err(|e| e.to_string())?,
             }
+        }
+        // Deleted like this, a pod is gone from the API server before its process is.
+        for ip in pods
+            .iter()
+            .filter_map(|pod| pod.status.as_ref()?.pod_ip.as_deref())
+        {
+            eventually(&format!("the process of {ip} is gone"), || async {
+                let asked = tokio::net::TcpStream::connect((ip, PORT));
+                match timeout(Duration::from_secs(1), asked).await {
+                    Ok(Ok(_)) => Err("it answers".to_owned()),
+                    _ => Ok(()),
+                }
+            })
+            .await;
         }
         Ok(())
     }
