@@ -12,6 +12,7 @@ use crate::support::{base_class_name, eventually};
 
 crate::trials![
     creating_takes_one_call_for_each_thing_and_three_writes,
+    each_step_is_logged_as_part_of_the_reconcile_of_its_object,
     the_role_is_as_the_object_says,
     the_trust_policy_admits_nobody_but_the_service_accounts,
     the_status_and_the_columns_say_what_there_is,
@@ -93,6 +94,29 @@ async fn creating_takes_one_call_for_each_thing_and_three_writes() {
     expected.extend((1..unnamed).map(|_| ("create".to_owned(), "serviceaccounts".to_owned())));
     expected.sort();
     assert_eq!(writes, expected);
+}
+
+/// Traces are made of the same spans; see docs/tracing.md.
+async fn each_step_is_logged_as_part_of_the_reconcile_of_its_object() {
+    let space = Space::new("span").await;
+    space.create("trainer", json!({})).await;
+    space.ready("trainer").await;
+    let as_text = format!(r#"reconcile{{namespace="{}" object="trainer"}}"#, space.name);
+    let as_json = format!(
+        r#""namespace":"{}","object":"trainer","name":"reconcile""#,
+        space.name
+    );
+    for step in ["AddFinalizer", "CreateRole", "CreateServiceAccount"] {
+        eventually(&format!("{step} is logged"), || async {
+            let log = space.bed.launcher.log_tail(&space.name, 100);
+            let mut lines = log.lines().filter(|line| line.contains(step));
+            lines
+                .any(|line| line.contains(&as_text) || line.contains(&as_json))
+                .then_some(())
+                .ok_or(log)
+        })
+        .await;
+    }
 }
 
 async fn the_role_is_as_the_object_says() {
