@@ -120,6 +120,7 @@ async fn let_go(class: &MlServiceRoleClass, context: &Arc<Context>) -> Result<Ac
         .collect();
     set_finalizers(class, finalizers, context).await?;
     context.class_accounts.forget(&name);
+    context.known_classes.forget(&name);
     Ok(Action::await_change())
 }
 

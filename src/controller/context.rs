@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Store;
-use kube::{Client, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use tokio::sync::Notify;
 
 use super::agenda::Agenda;
 use super::index::Index;
+use super::known_classes::KnownClasses;
 use super::reach::ClassAccounts;
 use super::record::Record;
 use super::sweep::Sweeps;
@@ -81,6 +82,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Told when there is something new on the agenda.
     pub news: Notify,
+    /// What each class says.
+    pub known_classes: KnownClasses,
     /// Which account each class is of.
     pub class_accounts: ClassAccounts,
     /// Classes that are to be looked at.
@@ -129,6 +132,7 @@ impl Context {
             agenda: Agenda::default(),
             metrics,
             news: Notify::new(),
+            known_classes: KnownClasses::default(),
             class_accounts: ClassAccounts::default(),
             woken_classes: Arc::default(),
             started: Instant::now(),
@@ -181,6 +185,14 @@ impl Context {
     pub fn known_record(&self, uid: &str) -> Option<Arc<tokio::sync::Mutex<Record>>> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.get(uid).cloned()
+    }
+
+    /// Tells the memory of an object which version of it is cached. One that is being worked on finds out by itself.
+    pub fn note_cached(&self, role: &GuardedRole) {
+        let record = self.known_record(role.meta().uid.as_deref().unwrap_or_default());
+        if let Some(mut record) = record.as_ref().and_then(|record| record.try_lock().ok()) {
+            record.object_cached(role.resource_version());
+        }
     }
 
     /// Forgets an object that was let go, and remembers that it was: the cache may still show it for a moment.

@@ -8,17 +8,18 @@ use kube::ResourceExt;
 use super::context::Context;
 use super::drive::{Conclusion, ConclusionFacts, Drive, drive};
 use super::failure;
+use super::known_classes::KnownClass;
 use super::marks::placement;
 use super::observe;
 use super::reach::departing_account_ref;
 use super::record::Record;
+use crate::api::MlServiceRole;
 use crate::api::condition::reasons;
 use crate::api::role::{DeletionPolicy, Mode};
-use crate::api::{MlServiceRole, MlServiceRoleClass};
 use crate::aws::Session;
 use crate::cluster::ClusterApi;
 use crate::fair_queue::Urgency;
-use crate::guard::{self, Refusal};
+use crate::guard::Refusal;
 use crate::iam::quota::AccountQuotas;
 use crate::plan::{
     Account, Departure, Next, Notice, Outcome, Owner, Placement, Resolution, Retention, Step,
@@ -105,7 +106,7 @@ async fn leave(
         None => Retention::Unsaid.own_arn(),
         Some(_) => Retention::Delete.own_arn(),
     };
-    let class = observe::class(context, class_name).and_then(Result::ok);
+    let known = observe::class(context, class_name).and_then(Result::ok);
     // The annotation goes first, and that needs nothing of AWS; where it may have to stay, the class decides.
     if !wants_retain && let Some(placement) = recorded {
         let owner = owner(context, object, "");
@@ -124,7 +125,7 @@ async fn leave(
             return unbound;
         }
     }
-    let Some(class) = class else {
+    let Some(known) = known else {
         return Drive::ended(Outcome::Blocked(Refusal::new(
             reasons::CLASS_NOT_FOUND,
             format!(
@@ -133,7 +134,7 @@ async fn leave(
             ),
         )));
     };
-    let session = match context.accounts.session(&departing_account_ref(&class)).await {
+    let session = match context.accounts.session(&departing_account_ref(&known)).await {
         Ok(session) => session,
         Err(error) => {
             let refusal = failure::of_session_of_departing(&error, class_name);
@@ -149,10 +150,11 @@ async fn leave(
     if let Some(uid) = &record.namespace_uid {
         namespace.uid.clone_from(uid);
     }
-    let targets = match targets(context, object, recorded, &class, &session, &namespace) {
+    let targets = match targets(context, object, recorded, &known, &session, &namespace) {
         Ok(targets) => targets,
         Err(refusal) => return Drive::ended(Outcome::Blocked(refusal)),
     };
+    let class = &known.class;
     let may_retain = class.spec.allow.retain == Some(true);
     let retain = match object.spec.deletion_policy {
         None => Retention::Unsaid,
@@ -213,7 +215,7 @@ fn targets(
     context: &Context,
     object: &MlServiceRole,
     recorded: Option<&Placement>,
-    class: &MlServiceRoleClass,
+    known: &KnownClass,
     session: &Session,
     namespace: &crate::plan::NamespaceState,
 ) -> Result<Vec<Placement>, Refusal> {
@@ -222,7 +224,7 @@ fn targets(
         partition: session.partition.clone(),
         quotas: AccountQuotas::default(),
     };
-    let computed = guard::understand(&class.name_any(), &class.spec).and_then(|rules| {
+    let computed = known.rules.clone().and_then(|rules| {
         place(&Resolution {
             name: &object.name_any(),
             uid: &object.uid().unwrap_or_default(),

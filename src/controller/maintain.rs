@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::context::{ClassUse, Context};
 use super::drive::{Conclusion, ConclusionFacts, Drive, drive, surroundings};
 use super::failure;
+use super::known_classes::KnownClass;
 use super::marks::{has_finalizer, placement};
 use super::observe;
 use super::reach::account_ref;
@@ -155,10 +156,11 @@ fn note_drift(
 }
 
 fn class_version(context: &Context, name: &str) -> ClassVersion {
-    let class = observe::class(context, name).and_then(Result::ok);
-    let version = class.map(|class| {
-        let issuers = class.status.map(|status| status.issuers);
-        (class.metadata.uid, class.metadata.generation, issuers)
+    let known = observe::class(context, name).and_then(Result::ok);
+    let version = known.as_ref().map(|known| {
+        let KnownClass { class, .. } = known.as_ref();
+        let issuers = class.status.as_ref().map(|status| &status.issuers);
+        (&class.metadata.uid, class.metadata.generation, issuers)
     });
     Sha256::digest(format!("{version:?}")).into()
 }
@@ -309,12 +311,9 @@ async fn prepare(
 }
 
 /// A class that may serve an object now.
-fn usable_class(
-    context: &Context,
-    name: &str,
-) -> Result<(ClassRules, std::collections::BTreeSet<Issuer>), Outcome> {
-    let class = match observe::class(context, name) {
-        Some(Ok(class)) => class,
+fn usable_class(context: &Context, name: &str) -> Result<(Arc<ClassRules>, BTreeSet<Issuer>), Outcome> {
+    let known = match observe::class(context, name) {
+        Some(Ok(known)) => known,
         Some(Err(error)) => {
             return Err(Outcome::Refused(Refusal::new(
                 reasons::CLASS_NOT_ACCEPTED,
@@ -325,16 +324,18 @@ fn usable_class(
             return Err(Outcome::Refused(Refusal::class_not_found(name)));
         }
     };
+    let class = &known.class;
     if class.metadata.deletion_timestamp.is_some() {
         return Err(Outcome::Refused(Refusal::class_terminating(name)));
     }
-    let not_accepted = |refusal: Refusal| Outcome::Refused(Refusal::class_not_accepted(&refusal));
-    let rules = guard::understand(name, &class.spec).map_err(not_accepted)?;
+    let not_accepted = |refusal: &Refusal| Outcome::Refused(Refusal::class_not_accepted(refusal));
+    let rules = known.rules.as_ref().map_err(not_accepted)?;
     let recorded = class
         .status
         .as_ref()
         .and_then(|status| status.cluster_issuer.as_deref());
-    let (issuers, _) = guard::issuers_in_force(&rules, &context.issuer, recorded).map_err(not_accepted)?;
+    let (issuers, _) = guard::issuers_in_force(rules, &context.issuer, recorded)
+        .map_err(|refusal| not_accepted(&refusal))?;
     // The class controller holds the class for us before anything relies on it.
     if !class
         .finalizers()
@@ -346,7 +347,7 @@ fn usable_class(
             format!("class {name:?} is being taken into use"),
         )));
     }
-    Ok((rules, issuers))
+    Ok((Arc::clone(rules), issuers))
 }
 
 #[cfg(test)]

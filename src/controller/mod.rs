@@ -10,6 +10,7 @@ pub mod execute;
 pub(crate) mod failure;
 mod gauges;
 mod index;
+mod known_classes;
 mod maintain;
 pub(crate) mod marks;
 pub(crate) mod observe;

@@ -1,6 +1,7 @@
 //! Step one: what is known of the world, as data. Reads caches, and IAM where the plan asks for it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
@@ -9,11 +10,10 @@ use kube::{Api, Resource, ResourceExt};
 use tracing::warn;
 
 use super::context::{Context, GuardedClass, GuardedRole};
+use super::known_classes::KnownClass;
 use super::record::{Record, ServiceAccountVersions};
 use crate::api::role::Mode;
-use crate::api::{
-    BOUND_BY_ANNOTATION, DEFAULT_CLASS_ANNOTATION, MlServiceRole, MlServiceRoleClass, ROLE_ARN_ANNOTATION,
-};
+use crate::api::{BOUND_BY_ANNOTATION, DEFAULT_CLASS_ANNOTATION, MlServiceRole, ROLE_ARN_ANNOTATION};
 use crate::aws::{AwsError, IamApi};
 use crate::cluster::{ClusterError, annotation_managers};
 use crate::iam::name::RoleName;
@@ -52,12 +52,14 @@ pub async fn namespace_uid(context: &Context, name: &str) -> Result<Option<Strin
 }
 
 /// A class, from the cache; `Err` is one that can't be read.
-pub fn class(context: &Context, name: &str) -> Option<Result<MlServiceRoleClass, String>> {
-    let found = context
-        .caches
-        .classes
-        .get(&ObjectRef::<GuardedClass>::new(name))?;
-    Some(found.read().map_err(|invalid| invalid.error))
+pub fn class(context: &Context, name: &str) -> Option<Result<Arc<KnownClass>, String>> {
+    let found = cached_class(context, name)?;
+    Some(context.known_classes.of(&found))
+}
+
+/// A class, from the cache, of which nothing but its metadata matters.
+pub fn cached_class(context: &Context, name: &str) -> Option<Arc<GuardedClass>> {
+    context.caches.classes.get(&ObjectRef::<GuardedClass>::new(name))
 }
 
 /// Names of the classes that are annotated as default, in order.

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use kube::ResourceExt;
-
-use crate::api::MlServiceRoleClass;
+use super::known_classes::KnownClass;
 use crate::aws::{AccountRef, AssumeRole};
-use crate::guard::{self, ClassRules};
+use crate::guard::ClassRules;
 use crate::iam::arn::AccountId;
 
 /// The account of a class that is understood.
@@ -22,11 +20,11 @@ pub fn account_ref(rules: &ClassRules) -> AccountRef {
 }
 
 /// The account of a class, also of one that is no longer accepted: what it created must still go.
-pub fn departing_account_ref(class: &MlServiceRoleClass) -> AccountRef {
-    if let Ok(rules) = guard::understand(&class.name_any(), &class.spec) {
-        return account_ref(&rules);
+pub fn departing_account_ref(known: &KnownClass) -> AccountRef {
+    if let Ok(rules) = &known.rules {
+        return account_ref(rules);
     }
-    let aws = class.spec.aws.clone().unwrap_or_default();
+    let aws = known.class.spec.aws.clone().unwrap_or_default();
     AccountRef {
         account: aws.account_id.and_then(|id| id.parse().ok()),
         assume_role: aws.assume_role.map(|role| AssumeRole {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use tracing::{Instrument, debug, info_span, warn};
 
@@ -53,10 +54,16 @@ pub async fn reconcile(object: Arc<GuardedRole>, context: Arc<Context>) -> Optio
         }
     };
     let span = info_span!("reconcile", namespace, object = name);
-    one(&cached, &context).instrument(span).await
+    one(&ObjectRef::from_obj(&*object), &cached, &context)
+        .instrument(span)
+        .await
 }
 
-async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Option<Duration> {
+async fn one(
+    key: &ObjectRef<GuardedRole>,
+    cached: &MlServiceRole,
+    context: &Arc<Context>,
+) -> Option<Duration> {
     let uid = cached.uid().unwrap_or_default();
     if context.is_released(&uid) {
         return None;
@@ -65,6 +72,10 @@ async fn one(cached: &MlServiceRole, context: &Arc<Context>) -> Option<Duration>
     let mut record = record.lock().await;
     let action = with(&mut record, cached, &uid, context).await;
     record.rest();
+    // Of what came meanwhile the watch couldn't tell it.
+    if let Some(cached) = context.caches.roles.get(key) {
+        record.object_cached(cached.resource_version());
+    }
     action
 }
 
@@ -275,9 +286,8 @@ fn attempt_key(context: &Context, object: &MlServiceRole) -> String {
         .as_deref()
         .or(object.status.as_ref().and_then(|s| s.class_name.as_deref()));
     let class_version = class
-        .and_then(|name| observe::class(context, name))
-        .and_then(Result::ok)
-        .map(|class| (class.uid(), class.metadata.generation));
+        .and_then(|name| observe::cached_class(context, name))
+        .map(|class| (class.uid(), class.meta().generation));
     format!(
         "{:?} {:?} {:?} {class_version:?}",
         object.metadata.generation, object.metadata.deletion_timestamp, object.metadata.finalizers
@@ -287,9 +297,7 @@ fn attempt_key(context: &Context, object: &MlServiceRole) -> String {
 /// A class that is being deleted may have waited for this object; any other needn't ask AWS how it stands.
 fn wake_class(context: &Context, class: Option<&str>) {
     let deleting = |name: &str| {
-        observe::class(context, name)
-            .and_then(Result::ok)
-            .is_some_and(|class| class.metadata.deletion_timestamp.is_some())
+        observe::cached_class(context, name).is_some_and(|class| class.meta().deletion_timestamp.is_some())
     };
     if let Some(name) = class.filter(|name| deleting(name)) {
         context.woken_classes.wake(name);

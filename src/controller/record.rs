@@ -253,6 +253,12 @@ impl Record {
         })
     }
 
+    /// Notes which version of the object is cached. What was written over an earlier one needn't be remembered then, and
+    /// the next look at an object that is in order may be long after, behind thousands of new ones.
+    pub fn object_cached(&mut self, version: Option<String>) {
+        self.object.take_if(|written| !written.over.contains(&version));
+    }
+
     /// Notes that a ServiceAccount is so by our hand; `None` is gone.
     pub fn service_account_written(&mut self, name: &str, state: Option<ServiceAccountState>, now: Duration) {
         let cached = of(&self.cached_versions, name).and_then(|version| version.as_deref());

@@ -98,6 +98,10 @@ pub async fn start(
             None => context.forget_missing(),
         }
     };
+    let note_cached = {
+        let context = Arc::clone(&context);
+        move |role: &GuardedRole| context.note_cached(role)
+    };
     watches.spawn(watch::keep(
         Api::all(client.clone()),
         role_writer,
@@ -106,6 +110,7 @@ pub async fn start(
             roles.clone(),
             Arc::clone(&context.index),
             wake_role.clone(),
+            note_cached,
             forget,
         ),
     ));

@@ -61,12 +61,13 @@ where
     }
 }
 
-/// Wakes a role that came or changed, and the rivals of one that went. `gone` hears of that one, and of `None` where
-/// a new list tells what there is.
+/// Wakes a role that came or changed, and the rivals of one that went. `noted` hears of the former; `gone` hears of the
+/// latter, and of `None` where a new list tells what there is.
 pub fn of_role(
     roles: Store<GuardedRole>,
     index: Arc<Index>,
     wake: Wake,
+    noted: impl Fn(&GuardedRole),
     gone: impl Fn(Option<&GuardedRole>),
 ) -> impl Fn(Option<&GuardedRole>) {
     move |role| {
@@ -86,7 +87,8 @@ pub fn of_role(
             &key.name,
             cached.as_deref(),
         );
-        if cached.is_some_and(|cached| cached.meta().uid == role.meta().uid) {
+        if let Some(cached) = cached.filter(|cached| cached.meta().uid == role.meta().uid) {
+            noted(&cached);
             wake(key);
             return;
         }

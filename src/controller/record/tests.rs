@@ -43,17 +43,18 @@ fn a_write_of_ours_is_believed_until_the_cache_shows_something_newer() {
     assert_eq!(record.believed_until("a"), None);
 }
 
+fn object(version: &str, status: &str) -> MlServiceRole {
+    let object = serde_json::json!({
+        "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRole",
+        "metadata": {"name": "a", "resourceVersion": version, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"inlinePolicies": [{"name": "p", "document": {"b": [1, "ü"], "a": null}}]},
+        "status": {"roleName": status},
+    });
+    serde_json::from_value(object).unwrap()
+}
+
 #[test]
 fn an_object_that_we_wrote_is_believed_over_the_versions_that_it_was_written_over() {
-    let object = |version: &str, status: &str| -> MlServiceRole {
-        let object = serde_json::json!({
-            "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRole",
-            "metadata": {"name": "a", "resourceVersion": version, "creationTimestamp": "2026-01-01T00:00:00Z"},
-            "spec": {"inlinePolicies": [{"name": "p", "document": {"b": [1, "ü"], "a": null}}]},
-            "status": {"roleName": status},
-        });
-        serde_json::from_value(object).unwrap()
-    };
     let told = |object: MlServiceRole| (object.resource_version(), object.status, object.spec);
     let mut record = Record::default();
     let (first, second, third) = (object("1", ""), object("2", "r"), object("3", "s"));
@@ -70,6 +71,17 @@ fn an_object_that_we_wrote_is_believed_over_the_versions_that_it_was_written_ove
         told(first),
         "it was let go of"
     );
+}
+
+#[test]
+fn what_was_written_is_forgotten_once_the_cache_shows_it() {
+    let mut record = Record::default();
+    let (before, after) = (object("1", ""), object("2", "r"));
+    record.object_written(&before, after.clone());
+    record.object_cached(before.resource_version());
+    assert!(record.object.is_some(), "the cache is still behind");
+    record.object_cached(after.resource_version());
+    assert!(record.object.is_none());
 }
 
 #[test]

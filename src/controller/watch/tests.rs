@@ -55,10 +55,11 @@ fn after_a_new_list_every_role_is_looked_at() {
     let (reader, mut writer) = store();
     let (wake, from) = noting();
     let lists = RefCell::new(0);
-    let touched = of_role(reader, Arc::default(), wake, |role| {
+    let gone = |role: Option<&GuardedRole>| {
         assert!(role.is_none());
         *lists.borrow_mut() += 1;
-    });
+    };
+    let touched = of_role(reader, Arc::default(), wake, |_| (), gone);
     list(&mut writer, vec![role("a", "1", "x"), role("b", "2", "y")]);
     touched(None);
     assert_eq!(woken(&from), ["a", "b"]);
@@ -69,10 +70,10 @@ fn after_a_new_list_every_role_is_looked_at() {
 fn a_role_that_changes_is_looked_at_and_one_that_goes_makes_way_for_its_rivals() {
     let (reader, mut writer) = store();
     let (wake, from) = noting();
-    let went = RefCell::new(Vec::new());
-    let touched = of_role(reader, Arc::default(), wake, |role| {
-        went.borrow_mut().push(role.and_then(ResourceExt::uid));
-    });
+    let (noted, went) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+    let gone = |role: Option<&GuardedRole>| went.borrow_mut().push(role.and_then(ResourceExt::uid));
+    let note = |role: &GuardedRole| noted.borrow_mut().extend(role.uid());
+    let touched = of_role(reader, Arc::default(), wake, note, gone);
     list(
         &mut writer,
         vec![role("a", "1", "x"), role("b", "2", "x"), role("c", "3", "y")],
@@ -82,13 +83,13 @@ fn a_role_that_changes_is_looked_at_and_one_that_goes_makes_way_for_its_rivals()
     assert_eq!(went.take(), [None]);
     touched(Some(&role("a", "1", "x")));
     assert_eq!(woken(&from), ["a"]);
-    assert_eq!(went.take(), []);
+    assert_eq!((noted.take(), went.take()), (vec!["1".to_owned()], vec![]));
 
     // It never had our finalizer, so that no reconcile of its own wakes anybody.
     writer.apply_watcher_event(&Event::Delete(role("a", "1", "x")));
     touched(Some(&role("a", "1", "x")));
     assert_eq!(woken(&from), ["b"]);
-    assert_eq!(went.take(), [Some("1".to_owned())]);
+    assert_eq!((noted.take(), went.take()), (vec![], vec![Some("1".to_owned())]));
 
     // Created again under its name: the other one went.
     writer.apply_watcher_event(&Event::Apply(role("a", "4", "x")));
