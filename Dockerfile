@@ -31,7 +31,7 @@ COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs \
     && sed -n 's|^path = "\(tests/.*\)"|\1|p' Cargo.toml > targets \
     && while read -r file; do mkdir -p "$(dirname "$file")" && echo 'fn main() {}' > "$file"; done < targets \
-    && cargo auditable build --release --locked --bin mlservicerole-operator \
+    && cargo auditable build --profile dist --locked --bin mlservicerole-operator \
     && rm -rf src
 
 # The program says what it was built from (mlservicerole_build_info).
@@ -41,8 +41,8 @@ ARG REVISION=unknown
 COPY src ./src
 RUN find src -name '*.rs' -exec touch {} + \
     && MLSERVICEROLE_REVISION="${REVISION}" \
-       cargo auditable build --release --locked --bin mlservicerole-operator \
-    && strip target/release/mlservicerole-operator \
+       cargo auditable build --profile dist --locked --bin mlservicerole-operator \
+    && strip target/dist/mlservicerole-operator \
     && cargo cyclonedx --format json --describe binaries --target-in-filename \
     && mv mlservicerole-operator_bin_*.cdx.json sbom.cdx.json
 
@@ -59,7 +59,7 @@ LABEL org.opencontainers.image.title="mlservicerole-operator" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /build/sbom.cdx.json /usr/share/sbom/mlservicerole-operator.cdx.json
-COPY --from=build /build/target/release/mlservicerole-operator /usr/local/bin/mlservicerole-operator
+COPY --from=build /build/target/dist/mlservicerole-operator /usr/local/bin/mlservicerole-operator
 # By number, so that Kubernetes can see that it isn't root.
 USER 65532:65532
 EXPOSE 8080
