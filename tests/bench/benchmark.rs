@@ -11,6 +11,7 @@ mod openmetrics;
 
 mod audit;
 mod aws;
+mod bare;
 mod document;
 mod objects;
 mod operator;

@@ -156,6 +156,15 @@ pub async fn namespaces(client: &Client, scenario: &str, keys: &[Key]) -> Result
 
 /// Creates all of them, [`CONCURRENCY`] at a time.
 pub async fn create(client: &Client, scenario: &str, keys: &[Key]) -> Result<(), String> {
+    create_each(client, scenario, keys, |_| async { Ok(()) }).await
+}
+
+/// The same, and each counts as created only after `then`.
+pub async fn create_each<F, Fut>(client: &Client, scenario: &str, keys: &[Key], then: F) -> Result<(), String>
+where
+    F: Fn(MlServiceRole) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = Result<(), String>> + Send + 'static,
+{
     let scenario = scenario.to_owned();
     each(
         keys,
@@ -164,13 +173,13 @@ pub async fn create(client: &Client, scenario: &str, keys: &[Key]) -> Result<(),
                 "apiVersion": "mlservicerole.io/v1alpha1", "kind": "MlServiceRole",
                 "metadata": {"name": name, "labels": {LABEL: scenario}}, "spec": spec(),
             });
+            let then = then.clone();
             async move {
                 let object = serde_json::from_value(object).map_err(|e| e.to_string())?;
                 let roles: Api<MlServiceRole> = Api::namespaced(client, &namespace);
                 let created = roles.create(&PostParams::default(), &object).await;
-                created
-                    .map(|_| ())
-                    .map_err(|e| format!("failed to create {namespace}/{name}: {e}"))
+                let created = created.map_err(|e| format!("failed to create {namespace}/{name}: {e}"))?;
+                then(created).await
             }
         },
         client,

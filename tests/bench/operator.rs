@@ -16,7 +16,7 @@ use crate::shared::process::{self, fetch, free_address, own_kubeconfig, probe};
 use crate::shared::wait::within;
 
 /// For how long the operator's token is good: longer than any scenario.
-const TOKEN: Duration = Duration::from_secs(4 * 3600);
+pub const TOKEN: Duration = Duration::from_secs(4 * 3600);
 /// How long it may take to be ready.
 const START: Duration = Duration::from_secs(60);
 /// How long it may take to stop.

@@ -138,6 +138,7 @@ fn life(results: &Results, count: usize, name: &str, rows: &mut Vec<Row>) {
     let number = |path: &str| results.number(name, path);
     let sum = |paths: &[&str]| paths.iter().map(|path| number(path)).sum::<Option<f64>>();
     let rate = number("create.roles_per_second").zip(number("raw_client.roles_per_second"));
+    let bare_rate = number("create.roles_per_second").zip(number("bare_client.objects_per_second"));
     let only_largest = |bound: Bound| if count >= LARGEST { bound } else { Bound::Open };
     let mut row = |work: String, measured: Option<f64>, unit: &'static str, bound: Bound| {
         rows.push(Row {
@@ -164,6 +165,12 @@ fn life(results: &Results, count: usize, name: &str, rows: &mut Vec<Row>) {
         rate.map(|(operator, raw)| operator / raw),
         " ×",
         Bound::AtLeast(0.7),
+    );
+    row(
+        format!("create {count}: rate against the bare client's"),
+        bare_rate.map(|(operator, bare)| operator / bare),
+        " ×",
+        Bound::Open,
     );
     row(
         format!("create {count}: connections to AWS at once"),
@@ -293,9 +300,25 @@ pub fn lives(results: &Results) -> String {
     text
 }
 
-const LINES: [(&str, &str, usize); 23] = [
+const LINES: [(&str, &str, usize); 27] = [
     ("raw client: create, s", "raw_client.best_seconds", 2),
     ("raw client: roles/s", "raw_client.roles_per_second", 0),
+    (
+        "bare client: the API server's part of it, s",
+        "bare_client.seconds",
+        2,
+    ),
+    ("bare client: objects/s", "bare_client.objects_per_second", 0),
+    (
+        "bare client: CPU of the API server, s",
+        "bare_client.cpu_seconds_of_others.kube-apiserver",
+        2,
+    ),
+    (
+        "bare client: CPU of the whole machine, s",
+        "bare_client.cpu_seconds_of_others.whole machine",
+        2,
+    ),
     ("create: objects applied, s", "create.seconds_to_apply", 2),
     ("create: all roles complete, s", "create.seconds_to_complete", 2),
     ("create: all objects Ready, s", "create.seconds_to_ready", 2),

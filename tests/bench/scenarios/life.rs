@@ -1,6 +1,7 @@
 //! N objects from creation to deletion, in an AWS that is as fast as the emulator can be, against a raw client in the
 //! same AWS.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -10,9 +11,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::stage::{Count, LET_GO, MADE_READY, NEVER, QUIET, Stage, patience, round};
 use super::{Bench, Measured};
 use crate::audit::Requests;
+use crate::bare::{self, Template};
 use crate::objects::{self, CALLS_TO_CREATE};
-use crate::operator::Operator;
+use crate::operator::{Operator, TOKEN};
 use crate::proxy::{Call, Conditions, Outcome};
+use crate::shared::process::own_kubeconfig;
 
 /// How long the operator is watched doing nothing.
 const IDLE: Duration = Duration::from_secs(30);
@@ -53,6 +56,7 @@ pub async fn run(
     measured.insert("create".into(), create(&stage, &operator).await?);
     measured.insert("created".into(), memory(&operator)?);
     println!("  created: {} s", measured["create"]["seconds_to_ready"]);
+    let template = Template::of(&bench.client, &stage.keys[0]).await?;
     if wants(Phase::Idle) {
         measured.insert("idle".into(), idle(&stage, &operator).await?);
     }
@@ -85,6 +89,8 @@ pub async fn run(
     println!("  deleted: {} s", measured["delete"]["seconds"]);
     operator.stop().await?;
     drop(stage);
+    measured.insert("bare_client".into(), bare(bench, name, count, template).await?);
+    println!("  bare client: {} s", measured["bare_client"]["seconds"]);
     let after = bench.aws.raw(count, Conditions::default()).await?;
     measured.insert(
         "raw_client".into(),
@@ -96,6 +102,25 @@ pub async fn run(
         }),
     );
     Ok(())
+}
+
+/// What the API server can do on this machine, with the same requests for as many objects and nobody else about.
+async fn bare(bench: &Bench, name: &str, count: usize, template: Template) -> Result<Value, String> {
+    let name = format!("{name}-bare");
+    let keys = objects::keys(&name, count);
+    objects::namespaces(&bench.client, &name, &keys).await?;
+    let operator = bare::client(own_kubeconfig(&bench.client, TOKEN).await?).await?;
+    let before = bench.bystanders.sample();
+    let seconds = bare::run(&bench.client, &operator, &name, &keys, Arc::new(template)).await;
+    let cpu = bench.bystanders.since(&before);
+    objects::sweep_away(&bench.client, &name).await?;
+    let seconds = seconds?;
+    Ok(json!({
+        "objects": count,
+        "seconds": round(seconds),
+        "objects_per_second": round(count as f64 / seconds),
+        "cpu_seconds_of_others": cpu,
+    }))
 }
 
 fn memory(operator: &Operator) -> Result<Value, String> {
