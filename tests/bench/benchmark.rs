@@ -59,7 +59,7 @@ struct Arguments {
     #[arg(long, value_enum, value_delimiter = ',')]
     phases: Option<Vec<Phase>>,
     /// The operator to measure. When absent: the one built with this benchmark.
-    #[arg(long)]
+    #[arg(long, overrides_with = "operator")]
     operator: Option<PathBuf>,
     /// Put the results into docs/benchmark.md and docs/benchmark/results.json.
     #[arg(long)]
