@@ -286,7 +286,13 @@ async fn a_missing_role_is_taken_over_once_it_is_there() {
         missing.message
     );
     assert!(space.bed.aws.snapshot(&name(&space)).await.is_none());
+    // Else it could be taken over before it has all that it is made with.
+    let unseen = space
+        .bed
+        .proxy
+        .inject("GetRole", &space.prefix(), Fault::no_such_entity(), usize::MAX);
     let before = make(&space, &their_tags()).await;
+    drop(unseen);
     space.touch("trainer", "made").await;
     space.ready("trainer").await;
     space.delete_and_wait("trainer").await;
