@@ -137,15 +137,20 @@ impl Class {
 
     /// Waits until a condition of the class has this status and reason; its message.
     pub async fn reported(&self, kind: &str, status: &str, reason: &str) -> String {
-        let what = format!("class {} has {kind}={status}, {reason}", self.name);
+        self.reported_saying(kind, status, reason, "").await
+    }
+
+    /// Waits until a condition of the class has this status and reason and says `text`; its message. For what a class
+    /// counts or lists, which may be told first as it was before.
+    pub async fn reported_saying(&self, kind: &str, status: &str, reason: &str, text: &str) -> String {
+        let what = format!("class {} has {kind}={status}, {reason}: {text}", self.name);
         eventually(&what, || async {
             let class = Class::api().get(&self.name).await.map_err(|e| e.to_string())?;
-            let found = class.status.iter().flat_map(|status| &status.conditions);
-            let mut found = found.filter(|c| c.type_ == kind && c.status == status && c.reason == reason);
+            let mut found = class.status.iter().flat_map(|status| &status.conditions);
+            let told = found.find(|c| c.type_ == kind && c.status == status && c.reason == reason);
             let log = || bed().launcher.log_tail(&self.name, 12);
-            found
-                .next()
-                .map(|condition| condition.message.clone())
+            told.map(|condition| condition.message.clone())
+                .filter(|message| message.contains(text))
                 .ok_or_else(|| format!("{:#?}\n{}", class.status, log()))
         })
         .await
