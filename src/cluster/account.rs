@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use serde::{Deserialize, Deserializer};
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{Lookup, ObjectRef};
 
 use crate::packed::Packed;
 use crate::plan::ServiceAccountState;
@@ -15,17 +16,34 @@ use crate::plan::ServiceAccountState;
 /// What the annotations begin with by which a ServiceAccount gets a role, and by which it is known whose doing that was.
 const OF_ROLES: [&str; 2] = ["eks.amazonaws.com/", "mlservicerole.io/"];
 
-/// A ServiceAccount, asked for by its metadata.
-///
-/// Its [`meta`](Resource::meta) has name, namespace, uid, version and time of deletion. The annotations are packed: as a
-/// map they would take four times the room of all the rest.
-#[derive(Clone, Debug)]
+/// A ServiceAccount. The annotations are packed: as a map they would take four times the room of all the rest, as
+/// kube's metadata would, of which nearly nothing is needed.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Account {
-    metadata: ObjectMeta,
+    namespace: Box<str>,
+    name: Box<str>,
+    uid: Box<str>,
+    version: Box<str>,
+    deleting: bool,
     annotations: Option<Packed>,
 }
 
 impl Account {
+    /// Its namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the cache knows it by.
+    pub fn reference(&self) -> ObjectRef<Self> {
+        self.to_object_ref(())
+    }
+
     /// Its annotations that have to do with roles.
     pub fn annotations(&self) -> BTreeMap<String, String> {
         let text = self.annotations.as_ref().and_then(Packed::text);
@@ -35,12 +53,11 @@ impl Account {
 
     /// What matters of it.
     pub fn state(&self) -> ServiceAccountState {
-        let metadata = &self.metadata;
         ServiceAccountState {
-            name: metadata.name.clone().unwrap_or_default(),
-            uid: metadata.uid.clone().unwrap_or_default(),
-            resource_version: metadata.resource_version.clone().unwrap_or_default(),
-            deleting: metadata.deletion_timestamp.is_some(),
+            name: self.name.to_string(),
+            uid: self.uid.to_string(),
+            resource_version: self.version.to_string(),
+            deleting: self.deleting,
             annotations: self.annotations(),
             contested_by: None,
             holders: BTreeMap::new(),
@@ -48,106 +65,106 @@ impl Account {
     }
 }
 
-/// One as it comes. All else of it is passed over and never takes any room.
-#[derive(Deserialize)]
-struct Outline {
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    name: Option<String>,
-    namespace: Option<String>,
-    uid: Option<String>,
-    resource_version: Option<String>,
-    deletion_timestamp: Option<Time>,
-    annotations: Option<BTreeMap<String, String>>,
-}
-
-impl<'de> Deserialize<'de> for Account {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Outline { metadata } = Outline::deserialize(deserializer)?;
-        let mut annotations = metadata.annotations.unwrap_or_default();
-        annotations.retain(|key, _| OF_ROLES.iter().any(|prefix| key.starts_with(prefix)));
-        let annotations = match annotations.is_empty() {
-            true => None,
-            false => {
-                let text = serde_json::to_string(&annotations).map_err(serde::de::Error::custom)?;
-                Some(Packed::new(&text))
-            }
-        };
-        Ok(Account {
-            metadata: ObjectMeta {
-                name: metadata.name,
-                namespace: metadata.namespace,
-                uid: metadata.uid,
-                resource_version: metadata.resource_version,
-                deletion_timestamp: metadata.deletion_timestamp,
-                ..Default::default()
-            },
+/// All else that was told of it is let go.
+impl From<PartialObjectMeta<ServiceAccount>> for Account {
+    fn from(PartialObjectMeta { metadata, .. }: PartialObjectMeta<ServiceAccount>) -> Self {
+        let boxed = |text: Option<String>| text.unwrap_or_default().into_boxed_str();
+        let ObjectMeta {
+            namespace,
+            name,
+            uid,
+            resource_version,
+            deletion_timestamp,
             annotations,
-        })
+            ..
+        } = metadata;
+        let mut annotations = annotations.unwrap_or_default();
+        annotations.retain(|key, _| OF_ROLES.iter().any(|prefix| key.starts_with(prefix)));
+        // A map of texts can always be written.
+        let text = Some(annotations).filter(|annotations| !annotations.is_empty());
+        let text = text.and_then(|annotations| serde_json::to_string(&annotations).ok());
+        Account {
+            namespace: boxed(namespace),
+            name: boxed(name),
+            uid: boxed(uid),
+            version: boxed(resource_version),
+            deleting: deletion_timestamp.is_some(),
+            annotations: text.map(|text| Packed::new(&text)),
+        }
     }
 }
 
-impl Resource for Account {
+impl Lookup for Account {
     type DynamicType = ();
-    type Scope = <ServiceAccount as Resource>::Scope;
 
     fn kind((): &()) -> Cow<'_, str> {
-        ServiceAccount::kind(&())
+        <ServiceAccount as Resource>::kind(&())
     }
 
     fn group((): &()) -> Cow<'_, str> {
-        ServiceAccount::group(&())
+        <ServiceAccount as Resource>::group(&())
     }
 
     fn version((): &()) -> Cow<'_, str> {
-        ServiceAccount::version(&())
+        <ServiceAccount as Resource>::version(&())
     }
 
     fn plural((): &()) -> Cow<'_, str> {
-        ServiceAccount::plural(&())
+        <ServiceAccount as Resource>::plural(&())
     }
 
-    fn metadata_api() -> bool {
-        true
+    fn name(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.name))
     }
 
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
+    fn namespace(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(&self.namespace))
     }
 
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
+    /// A reference needs neither this nor the uid to be one, and the cache's references, which lie beside the objects,
+    /// would hold both once more.
+    fn resource_version(&self) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    fn uid(&self) -> Option<Cow<'_, str>> {
+        None
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::api::{BOUND_BY_ANNOTATION, ROLE_ARN_ANNOTATION};
 
+    fn account(metadata: &Value) -> Account {
+        let account = json!({
+            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata,
+        });
+        let account: PartialObjectMeta<ServiceAccount> = serde_json::from_value(account).unwrap();
+        account.into()
+    }
+
     #[test]
-    fn of_a_service_account_only_what_matters_is_kept() {
-        let account: Account = serde_json::from_value(json!({
-            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
-            "metadata": {
-                "name": "trainer", "namespace": "team-a", "uid": "u", "resourceVersion": "7",
-                "labels": {"team": "a"}, "finalizers": ["f"], "creationTimestamp": "2026-01-01T00:00:00Z",
-                "managedFields": [{"manager": "kubectl", "fieldsV1": {"f:metadata": {}}}],
-                "annotations": {
-                    "kubectl.kubernetes.io/last-applied-configuration": "{}", "note": "n",
-                    ROLE_ARN_ANNOTATION: "arn:aws:iam::111122223333:role/r", BOUND_BY_ANNOTATION: "trainer/v",
-                },
+    fn of_a_service_keptonly_what_matters_is_kept() {
+        let slim = json!({
+            "name": "trainer", "namespace": "team-a", "uid": "u", "resourceVersion": "7",
+            "annotations": {
+                ROLE_ARN_ANNOTATION: "arn:aws:iam::111122223333:role/r", BOUND_BY_ANNOTATION: "trainer/v",
             },
-        }))
-        .unwrap();
+        });
+        let mut whole = slim.clone();
+        whole["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] = json!("{}");
+        whole["annotations"]["note"] = json!("n");
+        whole["labels"] = json!({"team": "a"});
+        whole["finalizers"] = json!(["f"]);
+        whole["managedFields"] = json!([{"manager": "kubectl", "fieldsV1": {"f:metadata": {}}}]);
+        let kept = account(&whole);
+        assert_eq!(kept, account(&slim));
         assert_eq!(
-            account.state(),
+            kept.state(),
             ServiceAccountState {
                 name: "trainer".to_owned(),
                 uid: "u".to_owned(),
@@ -162,32 +179,26 @@ mod tests {
                 ..Default::default()
             }
         );
-        let kept = ObjectMeta {
-            name: Some("trainer".to_owned()),
-            namespace: Some("team-a".to_owned()),
-            uid: Some("u".to_owned()),
-            resource_version: Some("7".to_owned()),
-            ..Default::default()
-        };
-        assert_eq!(*account.meta(), kept);
     }
 
     #[test]
     fn one_that_has_nothing_to_do_with_roles_and_one_that_is_going_can_be_told() {
-        let account: Account = serde_json::from_value(json!({
-            "metadata": {"name": "default", "annotations": null, "deletionTimestamp": "2026-01-01T00:00:00Z"},
-        }))
-        .unwrap();
+        let account = account(&json!({
+            "name": "default", "annotations": null, "deletionTimestamp": "2026-01-01T00:00:00Z",
+        }));
         assert!(account.annotations().is_empty() && account.annotations.is_none());
         assert!(account.state().deleting);
     }
 
     #[test]
-    fn it_is_asked_for_by_its_metadata_like_the_kind_that_it_is() {
-        assert!(Account::metadata_api());
+    fn a_reference_to_it_is_the_one_by_which_the_cache_finds_it() {
+        let account =
+            account(&json!({"name": "trainer", "namespace": "team-a", "uid": "u", "resourceVersion": "7"}));
+        let reference = account.reference();
         assert_eq!(
-            (Account::api_version(&()), Account::url_path(&(), Some("n"))),
-            ("v1".into(), "/api/v1/namespaces/n/serviceaccounts".to_owned())
+            (reference.name.as_str(), reference.namespace.as_deref()),
+            ("trainer", Some("team-a"))
         );
+        assert_eq!(Account::api_version(&()), "v1");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -90,11 +90,18 @@ pub struct Context {
     pub woken_classes: Arc<Woken>,
     started: Instant,
     stopping: AtomicBool,
-    records: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Record>>>>,
+    objects: Mutex<HashMap<String, Remembered>>,
     released: Mutex<HashMap<String, Duration>>,
-    boundaries: Mutex<HashMap<String, KnownBoundary>>,
     in_use: Mutex<HashMap<String, usize>>,
     hurried: Mutex<HashSet<String>>,
+}
+
+/// What is remembered of an object, by its uid.
+#[derive(Default)]
+struct Remembered {
+    record: Arc<tokio::sync::Mutex<Record>>,
+    /// Beside the record, since it is asked for also while a reconcile holds that.
+    boundary: KnownBoundary,
 }
 
 /// What no sweep has shown for so many intervals is old.
@@ -137,9 +144,8 @@ impl Context {
             woken_classes: Arc::default(),
             started: Instant::now(),
             stopping: AtomicBool::new(false),
-            records: Mutex::default(),
+            objects: Mutex::default(),
             released: Mutex::default(),
-            boundaries: Mutex::default(),
             in_use: Mutex::default(),
             hurried: Mutex::default(),
         }
@@ -163,28 +169,32 @@ impl Context {
 
     /// The memory of an object.
     pub fn record(&self, uid: &str) -> Arc<tokio::sync::Mutex<Record>> {
-        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(records.entry(uid.to_owned()).or_default())
+        let mut objects = self.objects();
+        if let Some(known) = objects.get(uid) {
+            return Arc::clone(&known.record);
+        }
+        let new = objects.entry(uid.to_owned()).or_default();
+        Arc::clone(&new.record)
+    }
+
+    /// The memory of an object, if there is any.
+    pub fn known_record(&self, uid: &str) -> Option<Arc<tokio::sync::Mutex<Record>>> {
+        self.objects().get(uid).map(|known| Arc::clone(&known.record))
     }
 
     /// Notes the permissions boundary of an object's role, where it is known.
     pub fn note_boundary(&self, uid: &str, boundary: KnownBoundary) {
-        if boundary != KnownBoundary::Unknown {
-            let mut boundaries = self.boundaries.lock().unwrap_or_else(PoisonError::into_inner);
-            boundaries.insert(uid.to_owned(), boundary);
+        if boundary != KnownBoundary::Unknown
+            && let Some(known) = self.objects().get_mut(uid)
+        {
+            known.boundary = boundary;
         }
     }
 
     /// The permissions boundary of an object's role as last seen, also while a reconcile is at work on it.
     pub fn boundary(&self, uid: &str) -> KnownBoundary {
-        let boundaries = self.boundaries.lock().unwrap_or_else(PoisonError::into_inner);
-        boundaries.get(uid).cloned().unwrap_or(KnownBoundary::Unknown)
-    }
-
-    /// The memory of an object, if there is any.
-    pub fn known_record(&self, uid: &str) -> Option<Arc<tokio::sync::Mutex<Record>>> {
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        records.get(uid).cloned()
+        let known = self.objects().get(uid).map(|known| known.boundary.clone());
+        known.unwrap_or_default()
     }
 
     /// Tells the memory of an object which version of it is cached. One that is being worked on finds out by itself.
@@ -231,14 +241,7 @@ impl Context {
     /// Forgets an object.
     pub fn forget(&self, uid: &str) {
         self.was_hurried(uid);
-        self.records
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(uid);
-        self.boundaries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(uid);
+        self.objects().remove(uid);
     }
 
     /// Forgets every object that the cache doesn't show.
@@ -250,14 +253,12 @@ impl Context {
             .iter()
             .filter_map(|role| role.uid())
             .collect();
-        self.records
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|uid, _| present.contains(uid));
-        self.boundaries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|uid, _| present.contains(uid));
+        self.objects().retain(|uid, _| present.contains(uid));
+    }
+
+    fn objects(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {
+        // No code that holds the lock can panic half-way through a change.
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// No step is begun from now on.

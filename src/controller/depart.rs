@@ -35,8 +35,8 @@ pub async fn depart(
 ) -> Conclusion {
     // What this process knows is believed before an annotation that may have been changed since.
     let recorded = record
-        .placed
-        .clone()
+        .placed()
+        .cloned()
         .or_else(|| placement(&object).ok().flatten());
     if object.spec.mode == Some(Mode::Observe) {
         return leave_all(context, object, recorded).await;

@@ -129,11 +129,11 @@ pub async fn drive(
             }
             Next::Recall(sought) => match context.kubernetes.former_state(&sought).await {
                 Ok(state) => {
-                    knowledge.recalled = Some(Recalled {
+                    knowledge.recalled = Some(Box::new(Recalled {
                         sought,
                         state: state.map(Box::new),
                         as_of: now(),
-                    });
+                    }));
                 }
                 Err(error) => {
                     warn!(role = %arn.name(), %error, "failed to read what the role was");

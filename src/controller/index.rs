@@ -94,8 +94,8 @@ impl Index {
     pub fn note_accounts<'a>(&self, all: impl Iterator<Item = &'a Account>) {
         let mut fresh: HashMap<String, Accounts> = HashMap::new();
         for account in all {
-            let here = fresh.entry(account.namespace().unwrap_or_default()).or_default();
-            here.note(&account.name_any(), Marks::of(account));
+            let here = fresh.entry(account.namespace().to_owned()).or_default();
+            here.note(account.name(), Marks::of(account));
         }
         fresh.retain(|_, here| !here.is_empty());
         *write(&self.accounts) = fresh;
@@ -211,6 +211,8 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::ServiceAccount;
+    use kube::core::PartialObjectMeta;
     use serde_json::{Value, json};
 
     use super::*;
@@ -227,7 +229,8 @@ mod tests {
 
     fn account(name: &str, annotations: Value) -> Account {
         let account = json!({"metadata": {"name": name, "namespace": "n", "annotations": annotations}});
-        serde_json::from_value(account).unwrap()
+        let account: PartialObjectMeta<ServiceAccount> = serde_json::from_value(account).unwrap();
+        account.into()
     }
 
     #[test]

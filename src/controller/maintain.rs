@@ -79,7 +79,7 @@ pub async fn maintain(
     .await;
     failure::lay_to_class(&mut driven.outcome, &placement.class);
     if has_finalizer(&object) {
-        record.placed = Some(placement.clone());
+        record.note_placed(&placement);
     }
     let ours = matches!(driven.outcome, Outcome::Synced | Outcome::Failed(_));
     let (bindings, updates) = match work {
@@ -224,7 +224,7 @@ async fn prepare(
         ))
     };
     let namespace = observe::namespace(context, &namespace_name).ok_or_else(not_known)?;
-    let placed = placement_in_force(placement(object), record.placed.as_ref()).map_err(Outcome::Refused)?;
+    let placed = placement_in_force(placement(object), record.placed()).map_err(Outcome::Refused)?;
     let defaults = observe::default_classes(context);
     let class = select_class(object.spec.class_name.as_deref(), placed.as_ref(), &defaults)
         .map_err(Outcome::Refused)?;

@@ -167,8 +167,7 @@ async fn conclude(
     if let (Some(uid), Some(placement)) = (object.uid(), &facts.placement) {
         context.note_boundary(&uid, record.boundary(placement.role_arn.name()));
     }
-    let target = facts.placement.as_ref();
-    record.target = target.map(|placed| (placed.class.clone(), placed.role_arn.clone()));
+    record.note_target(facts.placement.as_ref());
     if drive.abandoned {
         return None;
     }
@@ -222,7 +221,7 @@ async fn conclude(
         (None, Outcome::Refused(_), _) => Some(SLOW_RETRY),
         (None, _, Some(again)) => Some(at(again)),
         // The sweeps wake it when there is something to do.
-        (None, Outcome::Synced | Outcome::Observed(_), None) if record.target.is_some() => None,
+        (None, Outcome::Synced | Outcome::Observed(_), None) if record.target().is_some() => None,
         (None, ..) => Some(jittered(context.timing.sweep_interval, &object)),
     };
     let (outcome, reason) = (report.outcome.label(), crate::plan::reason(&report));

@@ -2,13 +2,13 @@
 //! yet, and when to try again. Lost on restart, and nothing breaks by that.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use kube::ResourceExt;
 
 use crate::api::MlServiceRole;
-use crate::iam::arn::RoleArn;
 use crate::iam::name::RoleName;
 use crate::packed::Packed;
 use crate::plan::{KnownBoundary, Placement, RoleKnowledge, RoleState, ServiceAccountState};
@@ -44,11 +44,8 @@ pub struct Record {
     blocked: Option<Box<str>>,
     /// Writes in a row that came too late for what they were planned on.
     pub outdated_retries: u32,
-    /// Where the role was placed, where spec and class agreed. The annotation can be changed by whoever may write
-    /// the object; this can't.
-    pub placed: Option<Placement>,
-    /// Class and ARN of the role that the object came to, also where it only observes it.
-    pub target: Option<(String, RoleArn)>,
+    placed: Option<Arc<Placement>>,
+    target: Option<Arc<Placement>>,
     /// Whether the object waits for the first sweep.
     pub awaits_sweep: bool,
     /// What was last in sync, to tell drift from a change of spec or class.
@@ -151,6 +148,34 @@ struct Written<T> {
 }
 
 impl Record {
+    /// Where the role was placed, where spec and class agreed. The annotation can be changed by whoever may write
+    /// the object; this can't.
+    pub fn placed(&self) -> Option<&Placement> {
+        self.placed.as_deref()
+    }
+
+    /// Notes where the role was placed.
+    pub fn note_placed(&mut self, placement: &Placement) {
+        self.placed = Some(self.shared(placement));
+    }
+
+    /// Class and ARN of the role that the object came to, also where it only observes it.
+    pub fn target(&self) -> Option<&Arc<Placement>> {
+        self.target.as_ref()
+    }
+
+    /// Notes which role the object came to.
+    pub fn note_target(&mut self, target: Option<&Placement>) {
+        self.target = target.map(|target| self.shared(target));
+    }
+
+    /// The one that is remembered already, where it says the same: as a rule both do.
+    fn shared(&self, placement: &Placement) -> Arc<Placement> {
+        let mut known = self.placed.iter().chain(&self.target);
+        let same = known.find(|known| ***known == *placement);
+        same.map_or_else(|| Arc::new(placement.clone()), Arc::clone)
+    }
+
     /// What is known of a role.
     pub fn knowledge(&self, role: &RoleName) -> RoleKnowledge {
         let known = self.roles.iter().find(|(name, _)| name == role);

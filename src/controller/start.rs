@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Controller;
 use kube::runtime::reflector::{self, Store};
 use kube::{Api, Client, ResourceExt};
@@ -15,7 +17,7 @@ use super::context::{Caches, Context, GuardedClass, GuardedRole, Timing};
 use super::{class, gauges, sweep, watch, workers};
 use crate::api::MlServiceRole;
 use crate::aws::Accounts;
-use crate::cluster::Events;
+use crate::cluster::{Account, Events};
 use crate::iam::arn::Issuer;
 use crate::metrics::Metrics;
 use crate::plan::ClusterIdentity;
@@ -132,7 +134,7 @@ pub async fn start(
     watches.spawn(watch::keep(
         Api::all(client.clone()),
         account_writer,
-        |_| (),
+        |account: PartialObjectMeta<ServiceAccount>| Account::from(account),
         watch::of_service_account(
             roles.clone(),
             account_reader.clone(),

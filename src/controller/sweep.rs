@@ -121,22 +121,19 @@ fn ours(context: &Context) -> HashMap<AccountId, Vec<Arc<Ours>>> {
         let uid = cached.uid().unwrap_or_default();
         let known = context.known_record(&uid);
         let known = known.as_ref().and_then(|record| record.try_lock().ok());
-        let found = known.and_then(|record| record.target.clone());
+        let found = known.and_then(|record| record.target().cloned());
         // The cheap question first: the annotation is unpacked.
         let placed = || {
             let placed = carries_finalizer(&*cached).then(|| placement(&*cached));
-            placed?.ok().flatten()
+            placed?.ok().flatten().map(Arc::new)
         };
-        let Some((class, arn)) = found.or_else(|| placed().map(|placed| (placed.class, placed.role_arn)))
-        else {
+        let Some(placement) = found.or_else(placed) else {
             continue;
         };
-        let account = arn.account().clone();
+        let account = placement.role_arn.account().clone();
         ours.entry(account).or_default().push(Arc::new(Ours {
             object: cached,
-            uid,
-            class,
-            arn,
+            placement,
         }));
     }
     ours
@@ -184,7 +181,7 @@ async fn reach(class: &GuardedClass, context: &Context) -> Option<SweptClass> {
 
 /// Wakes those that waited for the first round and that it didn't show: they look for themselves.
 fn wake_forgotten(context: &Context, each: &[Arc<Ours>]) {
-    let later: HashSet<&str> = each.iter().map(|ours| ours.uid.as_str()).collect();
+    let later: HashSet<&str> = each.iter().map(|ours| ours.uid()).collect();
     for cached in context.caches.roles.state() {
         let uid = cached.uid().unwrap_or_default();
         let record = context.known_record(&uid);
@@ -207,18 +204,18 @@ async fn take_turns(context: &Context, mut each: Vec<Arc<Ours>>, over: Duration)
     let (began, noticed) = (Instant::now(), context.now());
     let half = context.timing.sweep_interval / 2;
     // Uids are random, so that no namespace has all its turns together, and the order is the same each time.
-    each.sort_by(|a, b| a.uid.cmp(&b.uid));
+    each.sort_by(|a, b| a.uid().cmp(b.uid()));
     for (ours, turn) in each.iter().zip(1..=count) {
         // The last one too has time to read before it is asked whether roles are read.
         sleep_until(began + over * turn / count.saturating_add(1)).await;
-        let Some(record) = context.known_record(&ours.uid) else {
+        let Some(record) = context.known_record(ours.uid()) else {
             continue;
         };
         let noted = match record.try_lock() {
             Ok(mut record) => {
                 // Each turn by its own time: the one before it is an interval ago.
                 let recently = context.now().saturating_sub(half);
-                let noted = record.knowledge_mut(ours.arn.name()).note_turn(recently);
+                let noted = record.knowledge_mut(ours.arn().name()).note_turn(recently);
                 record.rest();
                 noted
             }
@@ -237,15 +234,15 @@ async fn take_turns(context: &Context, mut each: Vec<Arc<Ours>>, over: Duration)
 /// roles that can't be read their objects tell.
 fn note_reads(context: &Context, each: &[Arc<Ours>], since: Duration) {
     let is_read = |ours: &&Arc<Ours>| {
-        let record = context.known_record(&ours.uid);
+        let record = context.known_record(ours.uid());
         // Whoever holds it reads or writes the role at this moment, which may fail.
         let known = record.as_ref().and_then(|record| record.try_lock().ok());
-        known.is_some_and(|record| record.is_known_since(ours.arn.name(), since))
+        known.is_some_and(|record| record.is_known_since(ours.arn().name(), since))
     };
     let read: HashSet<&AccountId> = each
         .iter()
         .filter(is_read)
-        .map(|ours| ours.arn.account())
+        .map(|ours| ours.arn().account())
         .collect();
     for account in read {
         context.sweeps.note_reads(account, SystemTime::now());
@@ -278,7 +275,7 @@ fn orphaned(message: String) -> Event {
 
 fn target(ours: Arc<Ours>, outside: bool, bounded: bool) -> Target<Arc<Ours>> {
     Target {
-        name: ours.arn.name().clone(),
+        name: ours.arn().name().clone(),
         outside,
         bounded,
         of: ours,

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::{self, ObjectRef, Store, reflector};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Resource, ResourceExt};
@@ -34,17 +34,25 @@ pub type Wake = Arc<dyn Fn(ObjectRef<GuardedRole>) + Send + Sync>;
 /// Objects that a list is asked for at once. A page is in memory several times over while it is read.
 pub const PAGE: u32 = 100;
 
-/// Keeps a cache and reports what was touched, until the task is dropped. `None` is a whole new list.
-pub async fn keep<K>(api: Api<K>, writer: Writer<K>, slim: fn(&mut K), touched: impl Fn(Option<&K>))
+/// Keeps a cache and reports what was touched, until the task is dropped. `None` is a whole new list. Of what comes only
+/// what `slim` makes of it is cached.
+pub async fn keep<K, C>(api: Api<K>, writer: Writer<C>, slim: impl Fn(K) -> C, touched: impl Fn(Option<&C>))
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Send + Sync,
+    C: reflector::Lookup + Clone,
+    C::DynamicType: Eq + Hash + Clone,
 {
     let stream = watch(api, watcher::Config::default().page_size(PAGE))
-        .modify(slim)
         .default_backoff()
-        .reflect(writer);
-    let mut stream = std::pin::pin!(stream.map_ok(|event| match event {
+        .map_ok(|event| match event {
+            Event::Apply(object) => Event::Apply(slim(object)),
+            Event::Delete(object) => Event::Delete(slim(object)),
+            Event::InitApply(object) => Event::InitApply(slim(object)),
+            Event::Init => Event::Init,
+            Event::InitDone => Event::InitDone,
+        });
+    let mut stream = std::pin::pin!(reflector(writer, stream).map_ok(|event| match event {
         Event::Apply(object) | Event::Delete(object) => Some(Some(object)),
         // A new list is swapped in when it is complete; what it changed isn't told, so everybody looks.
         Event::InitDone => Some(None),
@@ -126,7 +134,7 @@ pub fn of_service_account(
             index.note_accounts(all.iter().map(AsRef::as_ref));
             return wake_if(&roles, &wake, |_| true);
         };
-        let key = ObjectRef::from_obj(account);
+        let key = account.reference();
         let (namespace, name) = (key.namespace.as_deref().unwrap_or_default(), &key.name);
         index.note_account(namespace, name, accounts.get(&key).as_deref());
         let mut concerned = index.asking_for(namespace, name);
@@ -187,23 +195,26 @@ fn wake_if(roles: &Store<GuardedRole>, wake: &Wake, concerned: impl Fn(&GuardedR
 }
 
 /// Keeps what matters of an object that is cached for its metadata.
-pub fn slim<K: Resource>(object: &mut K) {
+pub fn slim<K: Resource>(mut object: K) -> K {
     object.meta_mut().managed_fields = None;
+    object
 }
 
 /// Of an MlServiceRole's metadata, its finalizers matter.
-pub fn slim_role(role: &mut GuardedRole) {
-    slim(role);
+pub fn slim_role(role: GuardedRole) -> GuardedRole {
+    let mut role = slim(role);
     let meta = role.meta_mut();
     meta.labels = None;
     meta.owner_references = None;
+    role
 }
 
 /// Of a Namespace, its labels decide, and its uid.
-pub fn slim_namespace(namespace: &mut PartialObjectMeta<Namespace>) {
-    slim(namespace);
+pub fn slim_namespace(namespace: PartialObjectMeta<Namespace>) -> PartialObjectMeta<Namespace> {
+    let mut namespace = slim(namespace);
     namespace.metadata.annotations = None;
     namespace.metadata.finalizers = None;
+    namespace
 }
 
 /// Wakes the other MlServiceRoles of a namespace that may have waited for a ServiceAccount of one that goes.

@@ -96,7 +96,7 @@ fn account(context: &Context, uid: &str, object: &MlServiceRole) -> Option<Accou
     }
     let record = context.known_record(uid);
     let known = record.as_ref().and_then(|record| record.try_lock().ok());
-    let target = known.and_then(|record| Some(record.target.as_ref()?.1.account().clone()));
+    let target = known.and_then(|record| Some(record.target()?.role_arn.account().clone()));
     let placed = || placement(object).ok().flatten();
     let by_class = || {
         let defaults = || observe::default_classes(context).into_iter().next();

@@ -10,9 +10,10 @@ use crate::iam::arn::PolicyArn;
 const NAMED: usize = 10;
 
 /// The boundary of a role of the class, as far as it is known.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum KnownBoundary {
     /// The role wasn't looked at since the operator started.
+    #[default]
     Unknown,
     /// It has none.
     None,

@@ -67,7 +67,7 @@ pub struct RoleKnowledge {
     /// Instance profiles that it is in, once that kept it from being deleted.
     pub instance_profiles: Option<BTreeSet<String>>,
     /// What it was before it was taken over, once that was looked up.
-    pub recalled: Option<Recalled>,
+    pub recalled: Option<Box<Recalled>>,
 }
 
 /// The record of a role's former state, as it was found.
@@ -161,7 +161,7 @@ impl RoleKnowledge {
     /// have come since, and one that was may be gone.
     pub fn recalled(&self, sought: &Sought, clock: &Clock) -> Option<&Recalled> {
         self.recalled
-            .as_ref()
+            .as_deref()
             .filter(|recalled| recalled.sought == *sought && recalled.as_of >= clock.started)
     }
 

@@ -219,11 +219,11 @@ impl Life {
                 }
                 Next::Recall(what) => {
                     let state = self.cluster.former_state(&what).await.unwrap();
-                    record.knowledge_mut(name).recalled = Some(Recalled {
+                    record.knowledge_mut(name).recalled = Some(Box::new(Recalled {
                         sought: what,
                         state: state.map(Box::new),
                         as_of: self.now(),
-                    });
+                    }));
                 }
                 Next::Wait { until, disputed, .. } => {
                     let knowledge = record.knowledge_mut(name);

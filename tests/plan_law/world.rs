@@ -290,11 +290,11 @@ impl<'a> World<'a> {
                 },
                 Next::Recall(sought) => match self.cluster.former_state(&sought).await {
                     Ok(state) => {
-                        knowledge.recalled = Some(Recalled {
+                        knowledge.recalled = Some(Box::new(Recalled {
                             sought,
                             state: state.map(Box::new),
                             as_of: self.now(),
-                        });
+                        }));
                     }
                     Err(_) => {
                         drive.ended = Ended::Waiting(self.now());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::ResourceExt;
+use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
@@ -20,6 +20,7 @@ use crate::controller::context::{Context, GuardedClass, GuardedRole};
 use crate::iam::arn::{AccountId, RoleArn};
 use crate::iam::name::RoleName;
 use crate::iam::role::RoleHeader;
+use crate::plan::Placement;
 use crate::plan::sweep::{Method, Noted, Orphans, Suspects, Why, claimed, distinct_prefixes, path_prefix};
 
 /// Lists that couldn't be had so often in a row are given up for this round; one failure may pass by itself.
@@ -30,9 +31,17 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// An object whose role is looked at.
 pub struct Ours {
     pub object: Arc<GuardedRole>,
-    pub uid: String,
-    pub class: String,
-    pub arn: RoleArn,
+    pub placement: Arc<Placement>,
+}
+
+impl Ours {
+    pub fn uid(&self) -> &str {
+        self.object.meta().uid.as_deref().unwrap_or_default()
+    }
+
+    pub fn arn(&self) -> &RoleArn {
+        &self.placement.role_arn
+    }
 }
 
 /// What is remembered of an account from one look to the next.
@@ -87,7 +96,7 @@ impl Accounting {
         let outside = self
             .ours
             .iter()
-            .filter(|ours| !is_under(&ours.arn, &prefixes))
+            .filter(|ours| !is_under(ours.arn(), &prefixes))
             .count();
         let mut each = Vec::new();
         let (mut method, mut orphans) = if self.ours.is_empty() {
@@ -162,7 +171,7 @@ impl Accounting {
     async fn search(&mut self, context: &Context, prefixes: &[String], report: &mut Report) -> Strays {
         let ours = self.ours.iter();
         let known: HashSet<String> = ours
-            .map(|ours| ours.arn.name().as_str().to_ascii_lowercase())
+            .map(|ours| ours.arn().name().as_str().to_ascii_lowercase())
             .collect();
         let mut failed = Strays::Failed;
         for class in &self.classes {
@@ -218,8 +227,11 @@ impl Accounting {
             .iter()
             .cloned()
             .map(|ours| {
-                let outside = !is_under(&ours.arn, prefixes);
-                let bounded = bounded.get(ours.class.as_str()).copied().unwrap_or(false);
+                let outside = !is_under(ours.arn(), prefixes);
+                let bounded = bounded
+                    .get(ours.placement.class.as_str())
+                    .copied()
+                    .unwrap_or(false);
                 target(ours, outside, bounded)
             })
             .collect();
@@ -402,28 +414,28 @@ fn note(context: &Context, ours: &Ours, finding: Finding, as_of: Duration) -> bo
         .caches
         .roles
         .get(&key)
-        .is_some_and(|cached| cached.uid().as_ref() == Some(&ours.uid));
+        .is_some_and(|cached| cached.meta().uid == ours.object.meta().uid);
     if !is_there {
         return false;
     }
-    let record = context.record(&ours.uid);
+    let record = context.record(ours.uid());
     // Whoever holds it reads or writes the role at this moment, and knows better.
     let Ok(mut record) = record.try_lock() else {
         return false;
     };
     let window = context.timing.consistency_window;
-    let knowledge = record.knowledge_mut(ours.arn.name());
+    let knowledge = record.knowledge_mut(ours.arn().name());
     let noted = match finding {
         Finding::Role(header, content) => knowledge.note_swept(*header, content, as_of, window),
         Finding::Unclear => knowledge.note_unclear(as_of, window),
         Finding::Missed => knowledge.note_missed(as_of, window),
     };
-    context.note_boundary(&ours.uid, record.boundary(ours.arn.name()));
+    context.note_boundary(ours.uid(), record.boundary(ours.arn().name()));
     record.rest();
     drop(record);
     let differs = noted == Noted::Differs;
     if differs {
-        debug!(role = %ours.arn.name(), "a list shows the role otherwise than it is known");
+        debug!(role = %ours.arn().name(), "a list shows the role otherwise than it is known");
         wake(context, &ours.object);
     }
     differs

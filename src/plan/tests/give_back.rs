@@ -66,11 +66,11 @@ fn next(retain: Retention, knowledge: &RoleKnowledge) -> Next {
 fn known(header: RoleHeader, content: RoleContent, record: Option<&FormerState>) -> RoleKnowledge {
     let sought = Sought::of(&header);
     let mut knowledge = read(header, Some(content), 100);
-    knowledge.recalled = Some(Recalled {
+    knowledge.recalled = Some(Box::new(Recalled {
         sought,
         state: record.cloned().map(Box::new),
         as_of: seconds(100),
-    });
+    }));
     knowledge
 }
 

@@ -38,7 +38,7 @@ fn tagged(key: &str, as_of: u64) -> RoleKnowledge {
         as_of: seconds(as_of),
     };
     let mut knowledge = read(header, Some(content(&intent)), as_of);
-    knowledge.recalled = Some(recalled);
+    knowledge.recalled = Some(Box::new(recalled));
     knowledge
 }
 

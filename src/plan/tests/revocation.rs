@@ -72,11 +72,11 @@ fn made(header: RoleHeader, content: RoleContent) -> RoleKnowledge {
 }
 
 fn recalled(mut knowledge: RoleKnowledge, state: Option<FormerState>) -> RoleKnowledge {
-    knowledge.recalled = Some(Recalled {
+    knowledge.recalled = Some(Box::new(Recalled {
         sought: Sought::of(header_of(&knowledge)),
         state: state.map(Box::new),
         as_of: seconds(LATE),
-    });
+    }));
     knowledge
 }
 
