@@ -9,7 +9,7 @@
 //! the one is unfair and the other takes a core.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::fair_queue::{Queue, Urgency};
@@ -29,7 +29,7 @@ pub struct Agenda(Mutex<State>);
 /// An object in a queue.
 #[derive(Debug)]
 struct Entry {
-    key: Key,
+    key: Arc<Key>,
     ticket: u64,
 }
 
@@ -40,8 +40,8 @@ struct State {
     held: BTreeMap<AccountId, Queue<Entry>>,
     /// Objects being worked on, by account.
     working: HashMap<AccountId, usize>,
-    phases: HashMap<Key, Phase>,
-    later: BTreeSet<(Instant, Key)>,
+    phases: HashMap<Arc<Key>, Phase>,
+    later: BTreeSet<(Instant, Arc<Key>)>,
     tickets: u64,
 }
 
@@ -63,7 +63,7 @@ struct Waiting {
 
 impl Agenda {
     /// Something happened to an object, or its time has come. `account` is where its role is, as far as that is known.
-    pub fn wake(&self, key: Key, urgency: Urgency, account: Option<AccountId>, now: Instant) {
+    pub fn wake(&self, key: Arc<Key>, urgency: Urgency, account: Option<AccountId>, now: Instant) {
         let mut state = self.lock();
         match state.phases.get_mut(&key) {
             Some(Phase::Working { again, .. }) => {
@@ -91,7 +91,7 @@ impl Agenda {
     }
 
     /// Who is next, who from now on counts as being worked on. So many are worked on at once.
-    pub fn next(&self, at_once: usize) -> Option<Key> {
+    pub fn next(&self, at_once: usize) -> Option<Arc<Key>> {
         let mut state = self.lock();
         let Entry { key, .. } = state.take((at_once * 3 / 4).max(1))?;
         let account = match state.phases.remove(&key) {
@@ -107,7 +107,7 @@ impl Agenda {
     }
 
     /// An object was worked on and wants to be looked at again after this time, or when something happens to it.
-    pub fn done(&self, key: Key, again_after: Option<Duration>, now: Instant) {
+    pub fn done(&self, key: Arc<Key>, again_after: Option<Duration>, now: Instant) {
         let mut state = self.lock();
         let (again, account) = match state.phases.remove(&key) {
             Some(Phase::Working { again, account }) => (again, account),
@@ -125,7 +125,7 @@ impl Agenda {
     }
 
     /// Those whose time has come. Each is to be woken.
-    pub fn due(&self, now: Instant) -> Vec<Key> {
+    pub fn due(&self, now: Instant) -> Vec<Arc<Key>> {
         let state = self.lock();
         let due = state.later.iter().take_while(|(at, _)| *at <= now);
         due.map(|(_, key)| key.clone()).collect()
@@ -139,8 +139,8 @@ impl Agenda {
     /// Forgets one that isn't there any more.
     pub fn forget(&self, key: &Key) {
         let mut state = self.lock();
-        if let Some(Phase::Later(at)) = state.phases.get(key) {
-            let entry = (*at, key.clone());
+        if let Some((known, Phase::Later(at))) = state.phases.get_key_value(key) {
+            let entry = (*at, Arc::clone(known));
             state.later.remove(&entry);
             state.phases.remove(key);
         }
@@ -166,7 +166,7 @@ impl Agenda {
 }
 
 impl State {
-    fn push(&mut self, key: Key, urgency: Urgency, account: Option<AccountId>, since: Instant) {
+    fn push(&mut self, key: Arc<Key>, urgency: Urgency, account: Option<AccountId>, since: Instant) {
         self.tickets += 1;
         let ticket = self.tickets;
         let entry = Entry {
@@ -252,16 +252,16 @@ mod tests {
 
     const AFTER: Duration = Duration::from_secs(5);
 
-    fn key(namespace: &str, name: &str) -> Key {
-        Key {
+    fn key(namespace: &str, name: &str) -> Arc<Key> {
+        Arc::new(Key {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
-        }
+        })
     }
 
     fn names(agenda: &Agenda) -> Vec<String> {
         std::iter::from_fn(|| agenda.next(32))
-            .map(|key| key.name)
+            .map(|key| key.name.clone())
             .collect()
     }
 
@@ -363,7 +363,7 @@ mod tests {
         let (agenda, now) = (Agenda::default(), Instant::now());
         wait(&agenda, SLOW, 100);
         wait(&agenda, OTHER, 100);
-        let working: Vec<Key> = (0..32).filter_map(|_| agenda.next(32)).collect();
+        let working: Vec<Arc<Key>> = (0..32).filter_map(|_| agenda.next(32)).collect();
         let of = |id: &str| working.iter().filter(|key| key.name == id).count();
         assert_eq!((of(SLOW), of(OTHER)), (24, 8));
         // The other one's objects are soon done, and each place goes to the next of them.
@@ -382,7 +382,7 @@ mod tests {
     fn an_account_alone_has_all_the_places_and_gives_them_to_another_one_that_comes() {
         let (agenda, now) = (Agenda::default(), Instant::now());
         wait(&agenda, SLOW, 100);
-        let mut working: Vec<Key> = (0..32).filter_map(|_| agenda.next(32)).collect();
+        let mut working: Vec<Arc<Key>> = (0..32).filter_map(|_| agenda.next(32)).collect();
         assert_eq!(working.len(), 32);
         wait(&agenda, OTHER, 1);
         agenda.done(working.pop().unwrap(), None, now);
@@ -401,8 +401,8 @@ mod tests {
         let fourth = agenda.next(4).unwrap();
         agenda.wake(key("a", "5"), Urgency::Urgent, account(SLOW), now);
         assert_eq!(agenda.waiting(Urgency::Urgent).0, 1);
-        let mut names: Vec<String> = [first, second, third, fourth].map(|key| key.name).into();
-        names.extend((0..2).filter_map(|_| agenda.next(4)).map(|key| key.name));
+        let mut names: Vec<String> = [first, second, third, fourth].map(|key| key.name.clone()).into();
+        names.extend((0..2).filter_map(|_| agenda.next(4)).map(|key| key.name.clone()));
         assert_eq!(names[..4], ["0", "1", "2", "3"]);
         names.sort();
         assert_eq!(names, ["0", "1", "2", "3", "4", "5"]);

@@ -119,8 +119,6 @@ async fn let_go(class: &MlServiceRoleClass, context: &Arc<Context>) -> Result<Ac
         .cloned()
         .collect();
     set_finalizers(class, finalizers, context).await?;
-    context.class_accounts.forget(&name);
-    context.known_classes.forget(&name);
     Ok(Action::await_change())
 }
 

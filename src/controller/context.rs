@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::Notify;
 
@@ -254,6 +254,13 @@ impl Context {
             .filter_map(|role| role.uid())
             .collect();
         self.objects().retain(|uid, _| present.contains(uid));
+    }
+
+    /// Forgets every class that the cache doesn't show, also one whose finalizer was torn away.
+    pub fn forget_missing_classes(&self) {
+        let is_there = |name: &str| self.caches.classes.get(&ObjectRef::new(name)).is_some();
+        self.known_classes.retain(is_there);
+        self.class_accounts.retain(is_there);
     }
 
     fn objects(&self) -> MutexGuard<'_, HashMap<String, Remembered>> {

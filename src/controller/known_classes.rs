@@ -43,9 +43,10 @@ impl KnownClasses {
         Ok(known)
     }
 
-    /// A class is gone.
-    pub fn forget(&self, name: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    /// Forgets all other classes than these.
+    pub fn retain(&self, is_kept: impl Fn(&str) -> bool) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|name, _| is_kept(name));
     }
 }
 
@@ -92,7 +93,7 @@ mod tests {
         classes.of(&with_sessions_of(3600)).unwrap();
         let error = classes.of(&cached(json!({"roles": 1}))).err().unwrap();
         assert!(error.contains("invalid type"), "{error}");
-        classes.forget("ml");
+        classes.retain(|name| name != "ml");
         assert!(classes.0.lock().unwrap().is_empty());
     }
 }

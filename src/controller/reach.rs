@@ -44,9 +44,9 @@ impl ClassAccounts {
         self.lock().insert(class.to_owned(), account.clone());
     }
 
-    /// A class is gone.
-    pub fn forget(&self, class: &str) {
-        self.lock().remove(class);
+    /// Forgets all other classes than these.
+    pub fn retain(&self, is_kept: impl Fn(&str) -> bool) {
+        self.lock().retain(|class, _| is_kept(class));
     }
 
     /// The account of a class.
@@ -85,7 +85,7 @@ mod tests {
         accounts.note("b", &other);
         assert!(accounts.are_several());
         assert_eq!(accounts.of("b"), Some(other));
-        accounts.forget("b");
+        accounts.retain(|class| class != "b");
         assert!(!accounts.are_several() && accounts.of("b").is_none());
     }
 }

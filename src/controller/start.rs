@@ -120,6 +120,10 @@ pub async fn start(
         let context = Arc::clone(&context);
         move |role: &MlServiceRole| context.hurry(role.metadata.uid.as_deref().unwrap_or_default())
     };
+    let forget_classes = {
+        let context = Arc::clone(&context);
+        move || context.forget_missing_classes()
+    };
     let of_class = watch::of_class(roles.clone(), wake_role.clone(), hurry);
     let class_itself = watch::classes(class_reader.clone(), Arc::clone(&context.woken_classes));
     watches.spawn(watch::keep(
@@ -129,6 +133,7 @@ pub async fn start(
         move |class: Option<&GuardedClass>| {
             of_class(class);
             class_itself(class);
+            forget_classes();
         },
     ));
     watches.spawn(watch::keep(

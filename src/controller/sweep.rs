@@ -34,7 +34,7 @@ use crate::aws::Session;
 use crate::aws::paced::Paced;
 use crate::cluster::Event;
 use crate::fair_queue::Urgency;
-use crate::guard::{self, ClassRules};
+use crate::guard::ClassRules;
 use crate::iam::arn::{AccountId, RoleArn};
 use crate::plan::sweep::{Method, Noted, Why};
 
@@ -45,7 +45,7 @@ const WOKEN_A_SECOND: u32 = 50;
 
 /// A class, as far as a sweep needs it.
 struct SweptClass {
-    rules: ClassRules,
+    rules: Arc<ClassRules>,
     session: Arc<Session>,
 }
 
@@ -161,13 +161,13 @@ async fn classes(context: &Context) -> Vec<SweptClass> {
         .collect()
 }
 
-async fn reach(class: &GuardedClass, context: &Context) -> Option<SweptClass> {
-    let class = class.read().ok()?;
+async fn reach(class: &Arc<GuardedClass>, context: &Context) -> Option<SweptClass> {
     // One that is being deleted serves only deletions, which look for themselves.
-    if class.metadata.deletion_timestamp.is_some() {
+    if class.meta().deletion_timestamp.is_some() {
         return None;
     }
-    let rules = guard::understand(&class.name_any(), &class.spec).ok()?;
+    let known = context.known_classes.of(class).ok()?;
+    let rules = known.rules.clone().ok()?;
     match context.accounts.session(&account_ref(&rules)).await {
         Ok(session) => Some(SweptClass { rules, session }),
         Err(error) => {

@@ -64,17 +64,17 @@ pub async fn run(context: Arc<Context>, at_once: usize, stop: CancellationToken)
     while work.join_next().await.is_some() {}
 }
 
-async fn one(context: Arc<Context>, key: Key) -> Option<std::time::Duration> {
+async fn one(context: Arc<Context>, key: Arc<Key>) -> Option<std::time::Duration> {
     let object = context.caches.roles.get(&reference(&key))?;
     reconcile::reconcile(object, context).await
 }
 
 /// Puts an object on the agenda, straight away: who is woken often waits once, also while nobody works yet.
 pub fn wake(context: &Context, object: ObjectRef<GuardedRole>) {
-    wake_key(context, of(object));
+    wake_key(context, Arc::new(of(object)));
 }
 
-fn wake_key(context: &Context, key: Key) {
+fn wake_key(context: &Context, key: Arc<Key>) {
     match context.caches.roles.get(&reference(&key)) {
         Some(object) => {
             let uid = object.meta().uid.as_deref().unwrap_or_default();

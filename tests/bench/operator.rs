@@ -78,6 +78,7 @@ impl Launcher {
             &crate::aws::environment(endpoint),
             process::open_log(&log)?,
         )?;
+        command.envs(of_the_image());
         command.args([self.interval_flag, &interval.as_secs().to_string()]);
         let started = Instant::now();
         let child = command
@@ -102,6 +103,12 @@ impl Launcher {
         operator.ready().await?;
         Ok(operator)
     }
+}
+
+/// What the image sets for the program in it.
+fn of_the_image() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = include_str!("../../Dockerfile").lines();
+    lines.filter_map(|line| line.strip_prefix("ENV ")?.split_once('='))
 }
 
 impl Operator {
