@@ -61,7 +61,7 @@ LABEL org.opencontainers.image.title="mlservicerole-operator" \
 COPY --from=build /build/sbom.cdx.json /usr/share/sbom/mlservicerole-operator.cdx.json
 COPY --from=build /build/target/dist/mlservicerole-operator /usr/local/bin/mlservicerole-operator
 # What is larger is given back as soon as it is free (mallopt(3), M_MMAP_THRESHOLD). Without this line glibc raises the limit
-# with each large block, and what was a page of a list for a moment is never given back: 3 MiB with 5,000 objects.
+# with each large block, and what was a page of a list for a moment is never given back: 4 MiB with 5,000 objects.
 ENV MALLOC_MMAP_THRESHOLD_=131072
 # By number, so that Kubernetes can see that it isn't root.
 USER 65532:65532
