@@ -248,3 +248,32 @@ fn a_service_account_that_was_deleted_as_soon_as_it_was_created_is_found_missing
     };
     assert_eq!(record.newest_service_account("a", None, until), None);
 }
+
+fn placement(class: &str) -> Placement {
+    Placement {
+        class: class.to_owned(),
+        role_arn: header().arn,
+    }
+}
+
+#[test]
+fn where_an_object_was_placed_stays_whatever_role_it_comes_to() {
+    let mut record = Record::default();
+    record.note_placed(&placement("a"));
+    record.note_target(Some(&placement("b")));
+    assert_eq!(record.placed(), Some(&placement("a")));
+    assert_eq!(record.target().map(|target| &**target), Some(&placement("b")));
+    record.note_target(None);
+    assert_eq!((record.placed(), record.target()), (Some(&placement("a")), None));
+}
+
+#[test]
+fn where_placement_and_role_are_the_same_they_lie_in_memory_once() {
+    let mut record = Record::default();
+    record.note_target(Some(&placement("a")));
+    let target = record.target().cloned().unwrap();
+    record.note_placed(&placement("a"));
+    record.note_target(Some(&placement("a")));
+    assert!(Arc::ptr_eq(record.placed.as_ref().unwrap(), &target));
+    assert!(Arc::ptr_eq(record.target().unwrap(), &target));
+}
